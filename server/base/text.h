@@ -1,0 +1,30 @@
+// Text that comes from outside: checking and showing it.
+
+#ifndef CONFSTREAM_SERVER_BASE_TEXT_H_
+#define CONFSTREAM_SERVER_BASE_TEXT_H_
+
+#include <cstddef>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace confstream {
+
+// Position of the first byte that is not part of valid UTF-8 (RFC 3629: no overlong forms, no
+// surrogates); npos if there is none.
+size_t FindInvalidUtf8(absl::string_view text);
+
+inline bool IsValidUtf8(absl::string_view text) {
+  return FindInvalidUtf8(text) == absl::string_view::npos;
+}
+
+// True if `text` has a byte below 0x20, or 0x7f.
+bool HasControlCharacters(absl::string_view text);
+
+// `text` made safe to print and to put into a protobuf string: control characters, backslashes and
+// bytes that are not valid UTF-8 appear as \n, \t, \r, \\ or \xNN.
+std::string EscapeForDisplay(absl::string_view text);
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_BASE_TEXT_H_

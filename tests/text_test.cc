@@ -1,0 +1,23 @@
+#include "server/base/text.h"
+
+#include <gtest/gtest.h>
+
+namespace confstream {
+namespace {
+
+TEST(TextTest, FindsTheFirstByteThatIsNotUtf8) {
+  EXPECT_TRUE(IsValidUtf8("plain, \xc3\xa9, \xe2\x82\xac, \xf0\x9f\x98\x80"));
+  EXPECT_EQ(FindInvalidUtf8("ab\xff"), 2u);
+  EXPECT_EQ(FindInvalidUtf8("\xc0\x80"), 0u);          // overlong
+  EXPECT_EQ(FindInvalidUtf8("\xed\xa0\x80"), 0u);      // surrogate
+  EXPECT_EQ(FindInvalidUtf8("a\xe2\x82"), 1u);         // cut short
+  EXPECT_EQ(FindInvalidUtf8("\xf4\x90\x80\x80"), 0u);  // above U+10FFFF
+}
+
+TEST(TextTest, EscapesWhatATerminalOrAProtobufStringWouldMisread) {
+  EXPECT_EQ(EscapeForDisplay("a\nb\t\x1b[0m\\"), "a\\nb\\t\\x1b[0m\\\\");
+  EXPECT_EQ(EscapeForDisplay("\xff\xc3\xa9"), "\\xff\xc3\xa9");
+}
+
+}  // namespace
+}  // namespace confstream
