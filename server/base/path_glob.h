@@ -28,6 +28,8 @@ class PathGlob {
   // The text that was parsed.
   const std::string& pattern() const { return pattern_; }
 
+  friend bool operator==(const PathGlob& a, const PathGlob& b) { return a.pattern_ == b.pattern_; }
+
  private:
   struct Token {
     enum Kind { kLiteral, kStar, kDoubleStar, kDoubleStarSlash } kind;

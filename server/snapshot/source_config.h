@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "server/base/path_glob.h"
+#include "server/base/source_tree.h"
 
 namespace confstream {
 
@@ -48,6 +49,17 @@ struct SourceConfig {
   SourceLimits limits;
   bool required = true;      // health waits for it
   bool allow_empty = false;  // a plain directory without files is a valid, empty snapshot
+
+  friend bool operator==(const SourceConfig& a, const SourceConfig& b) {
+    return a.name == b.name && a.path == b.path && a.settle == b.settle &&
+           a.max_delay == b.max_delay && a.rescan_interval == b.rescan_interval &&
+           a.include == b.include && a.exclude == b.exclude && a.link_roots == b.link_roots &&
+           a.limits == b.limits && a.required == b.required && a.allow_empty == b.allow_empty;
+  }
+
+  TreeRules tree_rules() const {
+    return {include, exclude, link_roots, limits.max_files, limits.max_depth};
+  }
 };
 
 }  // namespace confstream

@@ -1,0 +1,129 @@
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/display.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/structured_output.h"
+#include "client/cli/table.h"
+#include "client/cpp/connection.h"
+#include "client/cpp/source_watch.h"
+
+namespace confstream {
+namespace {
+
+// Waits for the newest content, but not for a source that has none.
+class NewestContent final : public WatchObserver {
+ public:
+  void StopWhenEmpty(SourceWatch* watch) { watch_ = watch; }
+
+  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override {
+    snapshot_ = snapshot;
+  }
+  void OnStatus(const v1::ResponseHeader&, const v1::SourceStatus& status) override {
+    if (status.served_version() > 0 || snapshot_ != nullptr) return;
+    nothing_yet_ = status;
+    watch_->Stop();
+  }
+
+  const std::shared_ptr<const ViewSnapshot>& snapshot() const { return snapshot_; }
+  const v1::SourceStatus& nothing_yet() const { return nothing_yet_; }
+
+ private:
+  SourceWatch* watch_ = nullptr;
+  std::shared_ptr<const ViewSnapshot> snapshot_;
+  v1::SourceStatus nothing_yet_;
+};
+
+// The glob that matches `path` and nothing else.
+std::string LiteralGlob(const std::string& path) {
+  std::string glob;
+  for (const char c : path) {
+    if (c == '*' || c == '\\') glob += '\\';
+    glob += c;
+  }
+  return glob;
+}
+
+int FailEmpty(const CommandLine& line, const v1::SourceStatus& status, const Console& console) {
+  console.Say(absl::StrCat("source ", SafeForTerminal(line.source),
+                           " has no valid content yet, it is ", ShortName(status.state()),
+                           status.violations().empty() ? "" : ":"));
+  for (const v1::Violation& violation : status.violations()) {
+    *console.err << "  " << ViolationText(violation) << "\n";
+  }
+  return kExitNotServing;
+}
+
+void PrintTable(const ViewSnapshot& snapshot, const Console& console) {
+  Table table({"PATH", "SIZE", "DIGEST", "CHANGED IN", "TYPE"}, {1, 3});
+  for (const ViewFile& file : snapshot.files) {
+    table.Add({SafeForTerminal(file.path), HumanBytes(static_cast<int64_t>(file.content->size())),
+               ShortDigest(file.digest.Text()), absl::StrCat(file.last_changed_version),
+               SafeForTerminal(file.content_type)});
+  }
+  *console.out << SafeForTerminal(snapshot.header.source()) << " version "
+               << snapshot.header.version() << ", " << SafeForTerminal(snapshot.header.digest())
+               << ", published " << LocalTime(FromProto(snapshot.header.publish_time())) << "\n";
+  table.Print(console);
+}
+
+int Print(const ViewSnapshot& snapshot, OutputFormat output, const Console& console) {
+  switch (output) {
+    case OutputFormat::kTable:
+      PrintTable(snapshot, console);
+      return kExitOk;
+    case OutputFormat::kRaw:
+      if (snapshot.files.size() != 1) {
+        console.Say(absl::StrCat("--output raw prints one file, and source ",
+                                 SafeForTerminal(snapshot.header.source()), " has ",
+                                 snapshot.files.size(), ": name one"));
+        return kExitError;
+      }
+      *console.out << *snapshot.files.front().content;
+      return kExitOk;
+    case OutputFormat::kJson:
+    case OutputFormat::kYaml:
+      Json json = Json::object();
+      AddSnapshot(&json, snapshot);
+      *console.out << (output == OutputFormat::kJson ? JsonText(json) + "\n" : YamlText(json));
+      return kExitOk;
+  }
+  return kExitError;
+}
+
+}  // namespace
+
+int RunGet(const CommandLine& line, const Console& console) {
+  const auto connection = Connection::To(line.server);
+  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+
+  // Always Watch with until_in_sync: unlike GetSnapshot it takes content of any size.
+  SourceWatchOptions options;
+  options.request.set_source(line.source);
+  options.request.set_until_in_sync(true);
+  options.request.set_client_id(line.client_id);
+  if (!line.paths.empty()) options.request.add_path_globs(LiteralGlob(line.paths.front()));
+  options.retry = false;
+  options.time_limit = line.CallTimeout();
+  NewestContent content;
+  SourceWatch watch(connection->get(), options, &content);
+  content.StopWhenEmpty(&watch);
+  const absl::Status status = watch.Run();
+  if (!status.ok()) return Fail(console, status, line.server);
+  if (content.snapshot() == nullptr) return FailEmpty(line, content.nothing_yet(), console);
+
+  const ViewSnapshot& snapshot = *content.snapshot();
+  if (!line.paths.empty() && snapshot.Find(line.paths.front()) == nullptr) {
+    console.Say(absl::StrCat("source ", SafeForTerminal(line.source), " has no file `",
+                             SafeForTerminal(line.paths.front()), "` in version ",
+                             snapshot.header.version(), " (`confstream get ",
+                             SafeForTerminal(line.source), "` lists its files)"));
+    return kExitNotFound;
+  }
+  return Print(snapshot,
+               line.OutputOr(line.paths.empty() ? OutputFormat::kTable : OutputFormat::kRaw),
+               console);
+}
+
+}  // namespace confstream

@@ -1,0 +1,61 @@
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/display.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/queries.h"
+#include "client/cli/structured_output.h"
+#include "client/cli/table.h"
+#include "client/cpp/connection.h"
+
+namespace confstream {
+namespace {
+
+void PrintTable(const std::vector<v1::SourceSummary>& sources, const Console& console) {
+  Table table({"SOURCE", "STATE", "VERSION", "FILES", "SIZE", "DIGEST", "PUBLISHED"}, {2, 3, 4});
+  for (const v1::SourceSummary& source : sources) {
+    const v1::ResponseHeader& header = source.header();
+    const v1::SourceState state = source.status().state();
+    const bool served = header.version() > 0;
+    table.Add({SafeForTerminal(header.source()),
+               {ShortName(state), ColorOf(state)},
+               served ? absl::StrCat(header.version()) : "-",
+               served ? absl::StrCat(source.file_count()) : "-",
+               served ? HumanBytes(source.size_bytes()) : "-",
+               ShortDigest(header.digest()),
+               served ? LocalTime(FromProto(header.publish_time())) : "-"});
+  }
+  table.Print(console);
+}
+
+}  // namespace
+
+int RunLs(const CommandLine& line, const Console& console) {
+  const auto connection = Connection::To(line.server);
+  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+  const auto sources = ListSources(connection->get(), line.CallTimeout());
+  if (!sources.ok()) return Fail(console, sources.status(), line.server);
+
+  const OutputFormat output = line.OutputOr(OutputFormat::kTable);
+  if (output == OutputFormat::kTable) {
+    if (sources->empty()) {
+      console.Say(absl::StrCat("the server at ", line.server, " serves no source"));
+    } else {
+      PrintTable(*sources, console);
+    }
+    return kExitOk;
+  }
+  Json json = Json::object();
+  json["sources"] = Json::array();
+  for (const v1::SourceSummary& summary : *sources) {
+    Json source = Json::object();
+    AddHeader(&source, summary.header());
+    source["state"] = ShortName(summary.status().state());
+    source["file_count"] = summary.file_count();
+    source["size_bytes"] = summary.size_bytes();
+    json["sources"].push_back(std::move(source));
+  }
+  *console.out << (output == OutputFormat::kJson ? JsonText(json) + "\n" : YamlText(json));
+  return kExitOk;
+}
+
+}  // namespace confstream

@@ -1,0 +1,52 @@
+#include "client/cli/queries.h"
+
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+
+#include <future>
+
+#include "absl/time/clock.h"
+#include "client/cpp/grpc_protocols.pb.h"
+#include "client/cpp/rpc_status.h"
+#include "confstream/v1/config_service.grpc.pb.h"
+
+namespace confstream {
+
+absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connection,
+                                                           absl::Duration timeout) {
+  const auto deadline = absl::ToChronoTime(absl::Now() + timeout);  // of all pages together
+  const auto stub = v1::ConfigService::NewStub(connection->channel());
+  std::vector<v1::SourceSummary> sources;
+  v1::ListSourcesRequest request;
+  do {
+    grpc::ClientContext context;
+    context.set_deadline(deadline);
+    v1::ListSourcesResponse response;
+    const grpc::Status status = stub->ListSources(&context, request, &response);
+    if (!status.ok()) return FromGrpcStatus(status);
+    sources.insert(sources.end(), response.sources().begin(), response.sources().end());
+    request.set_page_token(response.next_page_token());
+  } while (!request.page_token().empty());
+  return sources;
+}
+
+absl::StatusOr<std::string> CheckHealth(Connection* connection, const std::string& service,
+                                        absl::Duration timeout) {
+  grpc::TemplatedGenericStub<client::HealthCheckRequest, client::HealthCheckResponse> stub(
+      connection->channel());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  client::HealthCheckRequest request;
+  request.set_service(service);
+  client::HealthCheckResponse response;
+  std::promise<grpc::Status> answer;
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
+                 [&answer](grpc::Status status) { answer.set_value(std::move(status)); });
+  const grpc::Status status = answer.get_future().get();
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return "SERVICE_UNKNOWN";
+  if (!status.ok()) return FromGrpcStatus(status);
+  return client::HealthCheckResponse::ServingStatus_Name(response.status());
+}
+
+}  // namespace confstream

@@ -1,0 +1,141 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/display.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/queries.h"
+#include "client/cli/structured_output.h"
+#include "client/cli/table.h"
+#include "client/cpp/connection.h"
+
+namespace confstream {
+namespace {
+
+constexpr char kServing[] = "SERVING";
+
+// What `status` found out.
+struct ServerStatus {
+  std::string address;
+  std::string server_health;  // of the server as a whole
+  std::string config_health;  // of confstream.v1.ConfigService
+  std::vector<v1::SourceSummary> sources;
+
+  bool Healthy() const {
+    return server_health == kServing && config_health == kServing &&
+           std::all_of(sources.begin(), sources.end(), [](const v1::SourceSummary& source) {
+             return source.status().state() == v1::SOURCE_STATE_SERVING;
+           });
+  }
+};
+
+absl::StatusOr<ServerStatus> Query(Connection* connection, const CommandLine& line) {
+  ServerStatus status;
+  status.address = connection->address();
+  auto health = CheckHealth(connection, "", line.CallTimeout());
+  if (!health.ok()) return health.status();
+  status.server_health = *std::move(health);
+  health = CheckHealth(connection, "confstream.v1.ConfigService", line.CallTimeout());
+  if (!health.ok()) return health.status();
+  status.config_health = *std::move(health);
+  auto sources = ListSources(connection, line.CallTimeout());
+  if (!sources.ok()) return sources.status();
+  for (v1::SourceSummary& source : *sources) {
+    if (line.source.empty() || source.header().source() == line.source) {
+      status.sources.push_back(std::move(source));
+    }
+  }
+  if (!line.source.empty() && status.sources.empty()) {
+    return absl::NotFoundError(absl::StrCat("there is no source `", line.source, "`"));
+  }
+  return status;
+}
+
+void PrintTrouble(const v1::SourceSummary& source, const Console& console) {
+  const v1::SourceStatus& status = source.status();
+  const std::string name = SafeForTerminal(source.header().source());
+  if (status.has_pin()) {
+    *console.out << "\n"
+                 << name << " is pinned to the content of version " << status.pin().version();
+    if (status.pin().has_expire_time()) {
+      *console.out << " until " << LocalTime(FromProto(status.pin().expire_time()));
+    }
+    *console.out << ": " << SafeForTerminal(status.pin().reason()) << "\n";
+  }
+  if (status.violations_total() == 0 && status.violations().empty()) return;
+  *console.out << "\n" << console.Paint(Color::kBold, name) << " refuses the mounted content:\n";
+  for (const v1::Violation& violation : status.violations()) {
+    *console.out << "  " << ViolationText(violation) << "\n";
+  }
+  const int64_t more = status.violations_total() - status.violations_size();
+  if (more > 0) *console.out << "  and " << more << " more\n";
+}
+
+void PrintTable(const ServerStatus& status, const Console& console) {
+  const auto health = [&console](const std::string& said) {
+    return console.Paint(said == kServing ? Color::kGreen : Color::kRed, said);
+  };
+  *console.out << "server " << status.address << ": " << health(status.server_health)
+               << ", configuration: " << health(status.config_health) << "\n";
+  if (status.sources.empty()) return;
+  *console.out << "\n";
+  Table table({"SOURCE", "STATE", "SINCE", "VERSION", "DETECTION", "VERIFIED"}, {3});
+  for (const v1::SourceSummary& summary : status.sources) {
+    const v1::SourceStatus& source = summary.status();
+    table.Add(
+        {SafeForTerminal(summary.header().source()),
+         {ShortName(source.state()), ColorOf(source.state())},
+         source.has_state_since() ? LocalTime(FromProto(source.state_since())) : "-",
+         source.served_version() > 0 ? absl::StrCat(source.served_version()) : "-",
+         ShortName(source.change_detection()),
+         source.has_verified_time() ? LocalTime(FromProto(source.verified_time())) : "never"});
+  }
+  table.Print(console);
+  for (const v1::SourceSummary& summary : status.sources) PrintTrouble(summary, console);
+}
+
+Json ToJson(const ServerStatus& status) {
+  Json json = Json::object();
+  json["server"] = {{"address", status.address},
+                    {"health", status.server_health},
+                    {"config_service_health", status.config_health}};
+  json["healthy"] = status.Healthy();
+  json["sources"] = Json::array();
+  for (const v1::SourceSummary& summary : status.sources) {
+    Json source = Json::object();
+    AddHeader(&source, summary.header());
+    AddStatus(&source, summary.status());
+    json["sources"].push_back(std::move(source));
+  }
+  return json;
+}
+
+int RunHealth(Connection* connection, const CommandLine& line, const Console& console) {
+  const auto health = CheckHealth(connection, "", line.CallTimeout());
+  if (!health.ok()) return Fail(console, health.status(), line.server);
+  *console.out << *health << "\n";
+  return *health == kServing ? kExitOk : kExitNotServing;
+}
+
+}  // namespace
+
+int RunStatus(const CommandLine& line, const Console& console) {
+  const auto connection = Connection::To(line.server);
+  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+  if (line.health) return RunHealth(connection->get(), line, console);
+  const auto status = Query(connection->get(), line);
+  if (!status.ok()) return Fail(console, status.status(), line.server);
+  switch (line.OutputOr(OutputFormat::kTable)) {
+    case OutputFormat::kJson:
+      *console.out << JsonText(ToJson(*status)) << "\n";
+      break;
+    case OutputFormat::kYaml:
+      *console.out << YamlText(ToJson(*status));
+      break;
+    default:
+      PrintTable(*status, console);
+  }
+  return status->Healthy() ? kExitOk : kExitNotServing;
+}
+
+}  // namespace confstream

@@ -1,0 +1,150 @@
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "client/cli/commands.h"
+#include "client/cli/display.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/interrupter.h"
+#include "client/cli/watch_printers.h"
+#include "client/cpp/connection.h"
+#include "client/cpp/rpc_status.h"
+#include "client/cpp/source_watch.h"
+
+namespace confstream {
+namespace {
+
+// Has every event printed, tells the person about the connection, and ends the watch when enough
+// was printed or nobody reads it.
+class WatchSession final : public WatchObserver {
+ public:
+  WatchSession(const CommandLine& line, WatchObserver* printer, const Console& console)
+      : line_(line), printer_(printer), console_(console) {}
+
+  void EndWith(SourceWatch* watch) { watch_ = watch; }
+
+  // The server was heard at least once.
+  bool connected_ever() const { return connected_ever_; }
+  // What the command line asked to wait for has come.
+  bool complete() const {
+    if (line_.count > 0) return snapshots_ >= line_.count;
+    return !line_.until_in_sync;
+  }
+
+  void OnConnected(const std::string& watch_id) override {
+    if (disconnected_) console_.Say(absl::StrCat("connected to ", line_.server, " again"));
+    connected_ever_ = true;
+    disconnected_ = false;
+    printer_->OnConnected(watch_id);
+    AfterEvent();
+  }
+  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override {
+    printer_->OnSnapshot(snapshot);
+    ++snapshots_;
+    AfterEvent();
+    if (line_.count > 0 && snapshots_ >= line_.count) watch_->Stop();
+  }
+  void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
+    printer_->OnStatus(header, status);
+    AfterEvent();
+  }
+  void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override {
+    printer_->OnHeartbeat(header, in_sync);
+    AfterEvent();
+  }
+  void OnStale(absl::Duration silence) override {
+    console_.Say(absl::StrCat("nothing heard for ", Rounded(silence),
+                              ": what was printed last may be out of date"));
+    printer_->OnStale(silence);
+    AfterEvent();
+  }
+  void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override {
+    const std::string error = ErrorText(why);
+    // The same failure is said once, not at every attempt.
+    if (error != last_error_ || !disconnected_) {
+      console_.Say(absl::StrCat(
+          connected_ever_ ? "lost the server at " : "cannot reach a server at ", line_.server, " (",
+          error, "); trying again in ", Rounded(retry_in), connected_ever_ ? "" : " and on. ",
+          connected_ever_ ? "" : UnreachableRemedy()));
+    }
+    last_error_ = error;
+    disconnected_ = true;
+    printer_->OnDisconnected(why, retry_in);
+    AfterEvent();
+  }
+
+ private:
+  static std::string Rounded(absl::Duration duration) {
+    return absl::FormatDuration(absl::Trunc(duration, absl::Milliseconds(1)));
+  }
+
+  // Every event is out before the next one is waited for.
+  void AfterEvent() {
+    console_.out->flush();
+    if (!console_.out->good()) watch_->Stop();
+  }
+
+  const CommandLine& line_;
+  WatchObserver* const printer_;
+  const Console& console_;
+  SourceWatch* watch_ = nullptr;
+  int64_t snapshots_ = 0;
+  bool connected_ever_ = false;
+  bool disconnected_ = false;
+  std::string last_error_;
+};
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
+  const int64_t seconds = absl::IDivDuration(duration, absl::Seconds(1), &duration);
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+SourceWatchOptions OptionsFor(const CommandLine& line) {
+  SourceWatchOptions options;
+  v1::WatchRequest& request = options.request;
+  request.set_source(line.source);
+  for (const std::string& glob : line.paths) request.add_path_globs(glob);
+  request.set_until_in_sync(line.until_in_sync);
+  request.set_client_id(line.client_id);
+  if (line.heartbeat.has_value()) {
+    SetDuration(*line.heartbeat, request.mutable_heartbeat_interval());
+  }
+  if (line.min_interval.has_value()) {
+    SetDuration(*line.min_interval, request.mutable_min_update_interval());
+  }
+  options.time_limit = line.timeout.value_or(absl::InfiniteDuration());
+  return options;
+}
+
+}  // namespace
+
+int RunWatch(const CommandLine& line, const Console& console) {
+  const OutputFormat output = line.OutputOr(OutputFormat::kTable);
+  if (output == OutputFormat::kRaw && line.paths.size() != 1) {
+    console.Say("--output raw prints one file: name it, as in `confstream watch " +
+                SafeForTerminal(line.source) + " PATH --output raw`");
+    return kExitError;
+  }
+  Interrupter interrupter;  // before gRPC starts its threads
+  const auto connection = Connection::To(line.server);
+  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+  const std::unique_ptr<WatchObserver> printer = MakeWatchPrinter(output, console);
+  WatchSession session(line, printer.get(), console);
+  SourceWatch watch(connection->get(), OptionsFor(line), &session);
+  session.EndWith(&watch);
+  interrupter.Start(console.out_file == nullptr ? -1 : console.out_file->fd(),
+                    [&watch] { watch.Stop(); });
+
+  const absl::Status status = watch.Run();
+  if (status.code() == absl::StatusCode::kDeadlineExceeded && session.connected_ever()) {
+    console.Say(std::string(status.message()));
+    return kExitTimeOver;
+  }
+  if (!status.ok()) return Fail(console, status, line.server);
+  const std::optional<int> signal = interrupter.signal();
+  if (signal.has_value() && !session.complete()) return 128 + *signal;
+  return kExitOk;
+}
+
+}  // namespace confstream

@@ -1,0 +1,39 @@
+// Errors as the API documents them: a status that also carries a reason and perhaps when to try
+// again.
+
+#ifndef CONFSTREAM_SERVER_BASE_ERROR_REASON_H_
+#define CONFSTREAM_SERVER_BASE_ERROR_REASON_H_
+
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace confstream {
+
+// The reasons of confstream/v1/config_service.proto.
+inline constexpr char kSourceNotFound[] = "SOURCE_NOT_FOUND";
+inline constexpr char kSourceRemoved[] = "SOURCE_REMOVED";
+inline constexpr char kInvalidRequest[] = "INVALID_REQUEST";
+inline constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
+inline constexpr char kTooManyViews[] = "TOO_MANY_VIEWS";
+inline constexpr char kDraining[] = "DRAINING";
+inline constexpr char kNotImplemented[] = "NOT_IMPLEMENTED";
+inline constexpr char kNoSnapshotYet[] = "NO_SNAPSHOT_YET";
+inline constexpr char kVersionNotRetained[] = "VERSION_NOT_RETAINED";
+inline constexpr char kSnapshotTooLarge[] = "SNAPSHOT_TOO_LARGE";
+
+// `reason` becomes ErrorInfo.reason, `retry_after` RetryInfo.retry_delay.
+absl::Status ErrorWithReason(absl::StatusCode code, absl::string_view reason,
+                             absl::string_view message,
+                             std::optional<absl::Duration> retry_after = std::nullopt);
+
+// What ErrorWithReason was given; unset if it was not.
+std::optional<std::string> ReasonOf(const absl::Status& status);
+std::optional<absl::Duration> RetryAfterOf(const absl::Status& status);
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_BASE_ERROR_REASON_H_

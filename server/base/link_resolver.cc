@@ -1,0 +1,211 @@
+#include "server/base/link_resolver.h"
+
+#include <deque>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace confstream {
+namespace {
+
+std::string Join(const std::string& directory, const std::string& name) {
+  return directory == "/" ? absl::StrCat("/", name) : absl::StrCat(directory, "/", name);
+}
+
+bool SameHop(const Hop& a, const Hop& b) {
+  return a.directory == b.directory && a.directory_id == b.directory_id && a.name == b.name &&
+         a.link_text == b.link_text && a.entry.id == b.entry.id;
+}
+
+}  // namespace
+
+bool SameRoute(const ResolvedPath& a, const ResolvedPath& b) {
+  if (a.status.code() != b.status.code() || a.hops.size() != b.hops.size() ||
+      a.kubernetes_volume != b.kubernetes_volume) {
+    return false;
+  }
+  for (size_t i = 0; i < a.hops.size(); ++i) {
+    if (!SameHop(a.hops[i], b.hops[i])) return false;
+  }
+  return !a.status.ok() || (a.target == b.target && a.target_stat.id == b.target_stat.id);
+}
+
+const Hop* FindDataHop(const ResolvedPath& route) {
+  for (auto hop = route.hops.rbegin(); hop != route.hops.rend(); ++hop) {
+    if (hop->name == kDataLink && !hop->link_text.empty()) return &*hop;
+  }
+  return nullptr;
+}
+
+// One resolution under way: where it stands, and the components still to be taken.
+class LinkResolver::Walk {
+ public:
+  explicit Walk(FileSystem* file_system) : file_system_(file_system) {}
+
+  // Takes every component of `path`. On failure result().status says why.
+  void Follow(const std::string& path) {
+    Prepend(path);
+    if (!pending_.empty()) result_.name = pending_.back();
+    if (!Enter("/")) return;
+    while (result_.status.ok() && !pending_.empty()) {
+      const std::string component = std::move(pending_.front());
+      pending_.pop_front();
+      Take(component);
+      NoteLinkTarget();
+    }
+  }
+
+  // True if the walk stands at a directory that has a link `..data`.
+  bool HasDataLink() {
+    const auto entry = file_system_->OpenEntry(Here().fd->get(), kDataLink);
+    if (!entry.ok()) return false;
+    const auto stat = file_system_->Stat(entry->get());
+    return stat.ok() && stat->kind == FileKind::kLink;
+  }
+
+  // Goes on from the directory where the walk stands.
+  void FollowDataLink() {
+    pending_.push_front(kDataLink);
+    file_.reset();
+    while (result_.status.ok() && !pending_.empty()) {
+      const std::string component = std::move(pending_.front());
+      pending_.pop_front();
+      Take(component);
+      NoteLinkTarget();
+    }
+    result_.kubernetes_volume = true;
+  }
+
+  bool AtDirectory() const { return result_.status.ok() && !file_.has_value(); }
+
+  ResolvedPath Finish() {
+    if (!result_.status.ok()) return std::move(result_);
+    for (const Place& place : stack_) result_.ancestors.push_back(place.stat.id);
+    const Place& end = file_.has_value() ? *file_ : stack_.back();
+    result_.target = end.path;
+    result_.target_stat = end.stat;
+    result_.target_fd = end.fd;
+    result_.generation_root = link_target_.value_or(end.stat.id);
+    return std::move(result_);
+  }
+
+ private:
+  struct Place {
+    std::string path;
+    std::shared_ptr<const UniqueFd> fd;
+    FileStat stat;
+  };
+
+  const Place& Here() const { return stack_.back(); }
+
+  void Prepend(const std::string& path) {
+    const std::vector<std::string> components = absl::StrSplit(path, '/', absl::SkipEmpty());
+    pending_.insert(pending_.begin(), components.begin(), components.end());
+  }
+
+  bool Enter(const std::string& root) {
+    stack_.clear();
+    auto fd = file_system_->OpenRoot();
+    if (!fd.ok()) return Fail(fd.status());
+    auto stat = file_system_->Stat(fd->get());
+    if (!stat.ok()) return Fail(stat.status());
+    stack_.push_back({root, std::make_shared<const UniqueFd>(*std::move(fd)), *stat});
+    return true;
+  }
+
+  bool Fail(absl::Status status) {
+    result_.status = std::move(status);
+    return false;
+  }
+
+  void Take(const std::string& component) {
+    if (component == ".") return;
+    if (file_.has_value()) {
+      // ENOTDIR may heal like a missing entry does: a directory may take the file's place.
+      Fail(absl::FailedPreconditionError(
+          absl::StrCat(file_->path, " is not a directory, but the path goes on below it")));
+      return;
+    }
+    if (component == "..") {
+      if (stack_.size() > 1) stack_.pop_back();
+      return;
+    }
+    result_.hops.push_back({Here().path, Here().stat.id, component, "", FileStat{}});
+    Hop& hop = result_.hops.back();
+    const std::string path = Join(Here().path, component);
+    auto fd = file_system_->OpenEntry(Here().fd->get(), component);
+    if (!fd.ok()) {
+      Fail(absl::Status(fd.status().code(), absl::StrCat(path, ": ", fd.status().message())));
+      return;
+    }
+    auto stat = file_system_->Stat(fd->get());
+    if (!stat.ok()) {
+      Fail(absl::Status(stat.status().code(), absl::StrCat(path, ": ", stat.status().message())));
+      return;
+    }
+    hop.entry = *stat;
+    if (stat->kind == FileKind::kLink) {
+      TakeLink(path, fd->get(), &hop);
+      return;
+    }
+    Place place{path, std::make_shared<const UniqueFd>(*std::move(fd)), *stat};
+    if (stat->kind == FileKind::kDirectory) {
+      stack_.push_back(std::move(place));
+    } else {
+      file_ = std::move(place);
+    }
+  }
+
+  void TakeLink(const std::string& path, int fd, Hop* hop) {
+    if (++links_ > kMaxLinks) {
+      Fail(absl::FailedPreconditionError(
+          absl::StrCat(path, " is one link too many: a path may lead through ", kMaxLinks,
+                       " links at most, and this one probably runs in a circle")));
+      return;
+    }
+    auto text = file_system_->ReadLink(fd);
+    if (!text.ok()) {
+      Fail(absl::Status(text.status().code(), absl::StrCat(path, ": ", text.status().message())));
+      return;
+    }
+    hop->link_text = *text;
+    pending_after_link_ = pending_.size();
+    Prepend(*text);
+    if (!text->empty() && text->front() == '/') Enter("/");
+  }
+
+  // When all components of the last link's text have been taken, the walk stands at its target.
+  void NoteLinkTarget() {
+    if (!pending_after_link_.has_value() || pending_.size() != *pending_after_link_) return;
+    if (!result_.status.ok()) return;
+    link_target_ = file_.has_value() ? file_->stat.id : Here().stat.id;
+    pending_after_link_.reset();
+  }
+
+  FileSystem* const file_system_;
+  std::deque<std::string> pending_;
+  std::vector<Place> stack_;   // directories from `/` to where the walk stands
+  std::optional<Place> file_;  // set once the walk stands at something that is no directory
+  int links_ = 0;
+  std::optional<size_t>
+      pending_after_link_;  // what will be pending once the last link has been followed
+  std::optional<FileId> link_target_;
+  ResolvedPath result_;
+};
+
+ResolvedPath LinkResolver::ResolveSource(const std::string& path, bool is_volume) const {
+  Walk walk(file_system_);
+  walk.Follow(path);
+  if (walk.AtDirectory() && (is_volume || walk.HasDataLink())) walk.FollowDataLink();
+  return walk.Finish();
+}
+
+ResolvedPath LinkResolver::Resolve(const std::string& path) const {
+  Walk walk(file_system_);
+  walk.Follow(path);
+  return walk.Finish();
+}
+
+}  // namespace confstream

@@ -1,0 +1,228 @@
+#include "server/base/source_tree.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace confstream {
+namespace {
+
+bool MatchesAny(const std::vector<PathGlob>& globs, const std::string& path) {
+  return std::any_of(globs.begin(), globs.end(),
+                     [&](const PathGlob& glob) { return glob.Matches(path); });
+}
+
+// One listing under way.
+class Lister {
+ public:
+  Lister(FileSystem* file_system, const ResolvedPath& resolved, const TreeRules& rules)
+      : file_system_(file_system), resolver_(file_system), resolved_(resolved), rules_(rules) {
+    roots_.push_back(resolved.generation_root);
+    for (const std::string& root : rules.link_roots) {
+      const ResolvedPath found = resolver_.Resolve(root);
+      if (found.status.ok()) roots_.push_back(found.target_stat.id);
+    }
+  }
+
+  absl::StatusOr<SourceTree> Run() {
+    if (absl::Status status =
+            ListFrom(resolved_.target, resolved_.target_stat.id, "", resolved_.target_fd, 0);
+        !status.ok()) {
+      return status;
+    }
+    std::sort(tree_.files.begin(), tree_.files.end(),
+              [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; });
+    return std::move(tree_);
+  }
+
+ private:
+  // Lists a directory and what is below it. `depth` counts from the source's root.
+  absl::Status ListFrom(const std::string& path, FileId id, const std::string& prefix,
+                        std::shared_ptr<const UniqueFd> fd, int depth) {
+    if (depth > rules_.max_depth) {
+      Refuse(prefix, "limits.depth",
+             absl::StrCat("the directory is more than ", rules_.max_depth,
+                          " levels deep: flatten the tree or raise limits.max_depth"));
+      return absl::OkStatus();
+    }
+    const size_t index = tree_.directories.size();
+    // Directories count like files, so that a tree of empty ones is bounded, too.
+    if (index > static_cast<size_t>(rules_.max_files)) return RefuseCount();
+    tree_.directories.push_back({path, id, prefix, fd});
+    auto entries = file_system_->List(fd->get(), MaxEntries());
+    if (!entries.ok()) {
+      return absl::Status(entries.status().code(),
+                          absl::StrCat(path, ": ", entries.status().message()));
+    }
+    if (entries->size() == MaxEntries()) return RefuseCount();
+    chain_.push_back(id);
+    for (DirectoryEntry& entry : *entries) {
+      if (full_) break;
+      if (absl::Status status = Take(index, std::move(entry), depth); !status.ok()) return status;
+    }
+    chain_.pop_back();
+    return absl::OkStatus();
+  }
+
+  absl::Status Take(size_t directory, DirectoryEntry entry, int depth) {
+    const TreeDirectory parent = tree_.directories[directory];  // a copy: the vector grows below
+    if (!MayBelong(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name)) {
+      return absl::OkStatus();
+    }
+    const std::string path = absl::StrCat(parent.prefix, entry.name);
+    std::shared_ptr<const UniqueFd> fd;
+    FileId id;
+    if (!entry.kind.has_value() || *entry.kind == FileKind::kDirectory) {
+      auto opened = file_system_->OpenEntry(parent.fd->get(), entry.name);
+      if (!opened.ok()) return opened.status();
+      const auto stat = file_system_->Stat(opened->get());
+      if (!stat.ok()) return stat.status();
+      fd = std::make_shared<const UniqueFd>(*std::move(opened));
+      entry.kind = stat->kind;
+      id = stat->id;
+    }
+    switch (*entry.kind) {
+      case FileKind::kRegular:
+        return TakeFile({path, directory, entry.name, nullptr});
+      case FileKind::kDirectory:
+        return ListFrom(absl::StrCat(parent.path == "/" ? "" : parent.path, "/", entry.name), id,
+                        absl::StrCat(path, "/"), std::move(fd), depth + 1);
+      case FileKind::kLink:
+        return TakeLink(directory, parent, entry.name, depth);
+      case FileKind::kOther:
+        break;
+    }
+    if (Included(path)) RefuseSpecial(path);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeFile(TreeFile file) {
+    if (!Included(file.path)) return absl::OkStatus();
+    if (tree_.files.size() == static_cast<size_t>(rules_.max_files)) return RefuseCount();
+    tree_.files.push_back(std::move(file));
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeLink(size_t directory, const TreeDirectory& parent, const std::string& name,
+                        int depth) {
+    const std::string path = absl::StrCat(parent.prefix, name);
+    ResolvedPath link =
+        resolver_.Resolve(absl::StrCat(parent.path == "/" ? "" : parent.path, "/", name));
+    tree_.link_hops.insert(tree_.link_hops.end(), link.hops.begin(), link.hops.end());
+    if (!link.status.ok()) {
+      if (absl::IsNotFound(link.status) || absl::IsFailedPrecondition(link.status)) {
+        if (Included(path)) {
+          Refuse(path, "link.dangling",
+                 absl::StrCat("the link leads nowhere (", link.status.message(),
+                              "): mend it, remove it or exclude it"));
+        }
+        return absl::OkStatus();
+      }
+      return link.status;
+    }
+    const bool confined = std::any_of(roots_.begin(), roots_.end(), [&](const FileId& root) {
+      return std::find(link.ancestors.begin(), link.ancestors.end(), root) != link.ancestors.end();
+    });
+    if (!confined) {
+      Refuse(path, "link.confinement",
+             absl::StrCat("the link leads out of the source, to ", link.target,
+                          ": move the target into the source, or list its directory in "
+                          "link_roots"));
+      return absl::OkStatus();
+    }
+    switch (link.target_stat.kind) {
+      case FileKind::kRegular:
+        return TakeFile({path, directory, name, link.target_fd});
+      case FileKind::kDirectory:
+        if (std::find(chain_.begin(), chain_.end(), link.target_stat.id) != chain_.end()) {
+          Refuse(path, "link.loop",
+                 "the link leads to a directory that it is in itself: remove it or exclude it");
+          return absl::OkStatus();
+        }
+        return ListFrom(link.target, link.target_stat.id, absl::StrCat(path, "/"), link.target_fd,
+                        depth + 1);
+      case FileKind::kLink:
+      case FileKind::kOther:
+        break;
+    }
+    if (Included(path)) RefuseSpecial(path);
+    return absl::OkStatus();
+  }
+
+  bool Included(const std::string& path) const {
+    return rules_.include.empty() || MatchesAny(rules_.include, path);
+  }
+
+  size_t MaxEntries() const { return 2 * static_cast<size_t>(rules_.max_files) + 1000; }
+
+  void Refuse(const std::string& path, const std::string& rule, std::string message) {
+    tree_.refusals.push_back({path, rule, std::move(message)});
+  }
+
+  void RefuseSpecial(const std::string& path) {
+    Refuse(path, "file.type",
+           "neither a regular file nor a directory nor a link: remove it or exclude it");
+  }
+
+  absl::Status RefuseCount() {
+    if (!full_) {
+      Refuse("", "limits.files",
+             absl::StrCat("more than ", rules_.max_files,
+                          " files or directories: exclude some or raise limits.max_files"));
+    }
+    full_ = true;
+    return absl::OkStatus();
+  }
+
+  FileSystem* const file_system_;
+  const LinkResolver resolver_;
+  const ResolvedPath& resolved_;
+  const TreeRules& rules_;
+  std::vector<FileId> roots_;
+  std::vector<FileId> chain_;  // the directories that the listing is inside of
+  bool full_ = false;
+  SourceTree tree_;
+};
+
+}  // namespace
+
+bool IsTransientName(absl::string_view name) {
+  const auto all_hidden_suffix = [&] {
+    // rsync writes `.NAME.XXXXXX`, six characters by mkstemp.
+    if (name.size() < 9 || name[0] != '.') return false;
+    return name[name.size() - 7] == '.';
+  };
+  return absl::EndsWith(name, "~") || absl::StartsWith(name, ".#") ||
+         (name.size() > 1 && name.front() == '#' && name.back() == '#') ||
+         absl::EndsWith(name, ".swp") || absl::EndsWith(name, ".swx") || name == "4913" ||
+         name == ".git" || absl::StartsWith(name, ".nfs") || name == ".~tmp~" ||
+         all_hidden_suffix();
+}
+
+bool MayBelong(const TreeRules& rules, bool kubernetes_volume, absl::string_view prefix,
+               absl::string_view name) {
+  if (absl::StartsWith(name, "..")) return false;
+  if (!kubernetes_volume && IsTransientName(name)) return false;
+  return rules.exclude.empty() || !MatchesAny(rules.exclude, absl::StrCat(prefix, name));
+}
+
+absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
+                                          const TreeRules& rules) {
+  if (resolved.target_stat.kind == FileKind::kDirectory) {
+    return Lister(file_system, resolved, rules).Run();
+  }
+  SourceTree tree;
+  const std::string& name = resolved.name;
+  if (resolved.target_stat.kind == FileKind::kRegular) {
+    tree.files.push_back({name, 0, name, resolved.target_fd});
+  } else {
+    tree.refusals.push_back({name, "file.type",
+                             "the source is neither a regular file nor a directory: configure "
+                             "another path"});
+  }
+  return tree;
+}
+
+}  // namespace confstream

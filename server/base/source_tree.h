@@ -1,0 +1,77 @@
+// What belongs to a source, found below its resolved path: the one answer for watching and for
+// reading.
+
+#ifndef CONFSTREAM_SERVER_BASE_SOURCE_TREE_H_
+#define CONFSTREAM_SERVER_BASE_SOURCE_TREE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/base/file_system.h"
+#include "server/base/link_resolver.h"
+#include "server/base/path_glob.h"
+
+namespace confstream {
+
+// What to take and what to leave in a tree.
+struct TreeRules {
+  std::vector<PathGlob> include;  // empty: all
+  std::vector<PathGlob> exclude;
+  std::vector<std::string>
+      link_roots;  // directories that links inside may lead into, besides the tree's own root
+  int64_t max_files = 0;
+  int max_depth = 0;
+};
+
+// A directory whose files are read.
+struct TreeDirectory {
+  std::string path;  // absolute and free of links
+  FileId id;
+  std::string prefix;  // what the relative paths of its files begin with: empty, or ending in `/`
+  std::shared_ptr<const UniqueFd> fd;  // stands for it
+};
+
+// A regular file, or what is at the end of a link to one. Not opened yet.
+struct TreeFile {
+  std::string path;                    // relative to the source
+  size_t directory = 0;                // index of its directory
+  std::string name;                    // its name there
+  std::shared_ptr<const UniqueFd> fd;  // set if it was found through a link: stands for the file
+};
+
+// A reason why this tree cannot be a generation.
+struct TreeRefusal {
+  std::string path;  // relative; empty: the whole tree
+  std::string rule;
+  std::string message;
+};
+
+// Result of a listing.
+struct SourceTree {
+  std::vector<TreeDirectory> directories;  // the root first; empty for a source that is one file
+  std::vector<TreeFile> files;             // in byte order of paths
+  std::vector<Hop> link_hops;              // what decides where links inside the tree lead
+  std::vector<TreeRefusal> refusals;
+};
+
+// True for the names of what editors and copying programs leave in plain directories while they
+// work.
+bool IsTransientName(absl::string_view name);
+
+// Lists the tree. `resolved` must have been found. Fails with what the file system answers if it
+// changes underneath.
+absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
+                                          const TreeRules& rules);
+
+// True if the entry `name` of a directory with `prefix` can be part of the source, as far as its
+// name tells.
+bool MayBelong(const TreeRules& rules, bool kubernetes_volume, absl::string_view prefix,
+               absl::string_view name);
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_BASE_SOURCE_TREE_H_

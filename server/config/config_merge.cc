@@ -1,0 +1,164 @@
+#include "server/config/config_merge.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/config/listen_address.h"
+
+namespace confstream {
+namespace {
+
+// More sources would need more watches and workers than the server is built for.
+constexpr size_t kMaxSources = 1000;
+
+class Merger {
+ public:
+  explicit Merger(const std::vector<ConfigLayer>& layers) : layers_(layers) {}
+
+  MergedConfig Merge() {
+    for (const ConfigLayer& layer : layers_) Errors(layer.errors);
+    MergeServer();
+    MergeSources();
+    CheckListen();
+    return std::move(merged_);
+  }
+
+ private:
+  void Errors(std::vector<std::string> errors) {
+    for (std::string& error : errors) merged_.errors.push_back(std::move(error));
+  }
+
+  // "PLACE: " if the place of the setting is known.
+  std::string PrefixFor(const std::string& source, const std::string& key) const {
+    const auto origin = merged_.origins.find({source, key});
+    return origin == merged_.origins.end() ? "" : absl::StrCat(origin->second, ": ");
+  }
+
+  void Remember(const std::string& source, const GivenSettings& given) {
+    for (const auto& entry : given) {
+      merged_.origins[{source, entry.first}] = entry.second.origin;
+    }
+  }
+
+  void MergeServer() {
+    GivenSettings given;
+    for (const ConfigLayer& layer : layers_) {
+      for (const auto& entry : layer.server) given[entry.first] = entry.second;
+    }
+    Errors(ApplySettings(ServerSettings(), given, &merged_.config));
+    Remember("", given);
+  }
+
+  void MergeSources() {
+    GivenSettings defaults;
+    for (const ConfigLayer& layer : layers_) {
+      for (const auto& entry : layer.source_defaults) defaults[entry.first] = entry.second;
+    }
+    // Once by themselves, so that their errors are told once, and even if there is no source.
+    SourceConfig with_defaults;
+    Errors(ApplySettings(SourceSettings(), defaults, &with_defaults));
+    for (const auto& entry : JoinByName()) AddSource(entry.second, defaults, with_defaults);
+    if (merged_.config.sources.size() > kMaxSources) {
+      merged_.errors.push_back(absl::StrCat("there are ", merged_.config.sources.size(),
+                                            " sources: at most ", kMaxSources,
+                                            " can be served by one server"));
+    }
+    if (merged_.config.sources.empty() && merged_.errors.empty()) {
+      merged_.errors.emplace_back(
+          "there is no source to serve: give --source NAME=PATH, CONFSTREAM_SOURCES=NAME=PATH, or "
+          "`sources:` in a file for --config");
+    }
+  }
+
+  std::map<std::string, GivenSource> JoinByName() {
+    std::map<std::string, GivenSource> joined;
+    for (const ConfigLayer& layer : layers_) {
+      std::set<std::string> in_layer;
+      for (const GivenSource& source : layer.sources) {
+        const std::string& name = source.name.text;
+        if (!in_layer.insert(name).second) {
+          merged_.errors.push_back(
+              absl::StrCat(source.name.subject(), " is there twice: sources need different names"));
+          continue;
+        }
+        const auto found = joined.find(name);
+        if (found == joined.end()) {
+          joined.emplace(name, source);
+        } else {
+          found->second.path = source.path;
+        }
+      }
+    }
+    return joined;
+  }
+
+  void AddSource(const GivenSource& given, const GivenSettings& defaults,
+                 const SourceConfig& with_defaults) {
+    SourceConfig source = with_defaults;
+    source.name = given.name.text;
+    const absl::Status name_status = CheckSourceName(source.name);
+    if (!name_status.ok()) {
+      merged_.errors.push_back(absl::StrCat(given.name.subject(), " ", name_status.message()));
+    }
+    if (!given.path.name.empty()) {
+      absl::StatusOr<std::string> path = ParsePathSetting(given.path.text, given.path.directory);
+      if (path.ok()) {
+        source.path = *std::move(path);
+      } else {
+        merged_.errors.push_back(absl::StrCat(given.path.subject(), " ", path.status().message()));
+      }
+    }
+    Errors(ApplySettings(SourceSettings(), given.settings, &source));
+    Remember(source.name, defaults);
+    Remember(source.name, given.settings);
+    merged_.origins[{source.name, "path"}] = given.path.origin();
+    CheckSource(source);
+    merged_.config.sources.push_back(std::move(source));
+  }
+
+  void CheckSource(const SourceConfig& source) {
+    if (source.settle <= source.max_delay) return;
+    std::string prefix = PrefixFor(source.name, "settle");
+    if (prefix.empty()) prefix = PrefixFor(source.name, "max_delay");
+    merged_.errors.push_back(
+        absl::StrCat(prefix, "source ", source.name, ": settle ",
+                     absl::FormatDuration(source.settle), " is longer than max_delay ",
+                     absl::FormatDuration(source.max_delay), ": lower settle or raise max_delay"));
+  }
+
+  void CheckListen() {
+    const std::string prefix = PrefixFor("", "listen");
+    const ServerConfig& config = merged_.config;
+    if (config.listen.empty() && merged_.errors.empty()) {
+      merged_.errors.push_back(absl::StrCat(
+          prefix, "listen has no address: write one, or leave the setting out for the default"));
+    }
+    std::set<std::string> seen;
+    for (const std::string& text : config.listen) {
+      // It was parsed when it was applied, and has become absolute then.
+      const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text, "/");
+      if (!address.ok()) continue;
+      if (!seen.insert(text).second && !address->any_port) {
+        merged_.errors.push_back(
+            absl::StrCat(prefix, "listen has the address ", text, " twice: keep one of them"));
+      }
+      if (!address->local && !config.allow_plaintext) {
+        merged_.errors.push_back(absl::StrCat(
+            prefix, "other machines can reach ", text,
+            ", and the server has no TLS: listen on 127.0.0.1, [::1] or unix:PATH, or accept it "
+            "with --allow-plaintext (allow_plaintext: true, CONFSTREAM_ALLOW_PLAINTEXT=true)"));
+      }
+    }
+  }
+
+  const std::vector<ConfigLayer>& layers_;
+  MergedConfig merged_;
+};
+
+}  // namespace
+
+MergedConfig MergeLayers(const std::vector<ConfigLayer>& layers) { return Merger(layers).Merge(); }
+
+}  // namespace confstream

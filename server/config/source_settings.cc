@@ -1,0 +1,86 @@
+// The table of the settings of a source.
+
+#include <cstdint>
+#include <utility>
+
+#include "server/config/setting.h"
+#include "server/config/setting_kinds.h"
+#include "server/validate/file_violation.h"
+
+namespace confstream {
+namespace {
+
+Setting<SourceConfig> Globs(std::string key, Field<SourceConfig, std::vector<PathGlob>> field,
+                            std::string help) {
+  return MakeList<SourceConfig, PathGlob>(
+      std::move(key), "GLOBS", "any number", field,
+      [](const SettingText& given) -> absl::StatusOr<PathGlob> {
+        absl::StatusOr<PathGlob> glob = PathGlob::Parse(given.text);
+        if (glob.ok()) return glob;
+        return absl::InvalidArgumentError(
+            absl::StrCat("cannot be used: ", glob.status().message()));
+      },
+      [](const PathGlob& glob) { return glob.pattern(); }, std::move(help));
+}
+
+Setting<SourceConfig> LinkRoots() {
+  return MakeList<SourceConfig, std::string>(
+      "link_roots", "PATHS", "any number", [](SourceConfig & c) -> auto& { return c.link_roots; },
+      [](const SettingText& given) { return ParsePathSetting(given.text, given.directory); },
+      [](const std::string& path) { return path; },
+      "Directories that links inside the source may lead into, besides the source itself.");
+}
+
+}  // namespace
+
+std::vector<Setting<SourceConfig>> SourceSettings() {
+  using Config = SourceConfig;
+  return {
+      MakeDuration<Config>(
+          "settle", [](Config & c) -> auto& { return c.settle; }, absl::Milliseconds(1),
+          absl::Hours(1),
+          "How long files must be quiet before a change without a commit point is read."),
+      MakeDuration<Config>(
+          "max_delay", [](Config & c) -> auto& { return c.max_delay; }, absl::Milliseconds(1),
+          absl::Hours(1),
+          "The longest time after the first change to wait for quiet; at least settle."),
+      MakeDuration<Config>(
+          "rescan_interval", [](Config & c) -> auto& { return c.rescan_interval; },
+          absl::Seconds(1), absl::Hours(24),
+          "How often the source is read again without any event."),
+      Globs(
+          "include", [](Config & c) -> auto& { return c.include; },
+          "Only files whose relative path one of these globs matches; empty: all."),
+      Globs(
+          "exclude", [](Config & c) -> auto& { return c.exclude; },
+          "No files whose relative path one of these globs matches."),
+      LinkRoots(),
+      MakeSwitch<Config>(
+          "required", [](Config & c) -> auto& { return c.required; },
+          "The health of the service waits for this source."),
+      MakeSwitch<Config>(
+          "allow_empty", [](Config & c) -> auto& { return c.allow_empty; },
+          "A plain directory without files is published, as an empty snapshot."),
+      MakeSize<Config>(
+          "limits.max_file_size", [](Config & c) -> auto& { return c.limits.max_file_bytes; }, 1,
+          int64_t{4} << 30, "The largest file."),
+      MakeSize<Config>(
+          "limits.max_total_size", [](Config & c) -> auto& { return c.limits.max_total_bytes; }, 1,
+          int64_t{64} << 30, "All files together."),
+      MakeCount<Config, int64_t>(
+          "limits.max_files", [](Config & c) -> auto& { return c.limits.max_files; }, 1, 1000000,
+          "Files of the source."),
+      MakeCount<Config, int>(
+          "limits.max_depth", [](Config & c) -> auto& { return c.limits.max_depth; }, 0, 256,
+          "Directories below one another; 0: no directories in the source."),
+      MakeCount<Config, int>(
+          "limits.max_nesting", [](Config & c) -> auto& { return c.limits.max_nesting; }, 1,
+          kHighestNesting,
+          "Mappings and sequences inside one another in a YAML, JSON or TOML file."),
+      MakeCount<Config, int64_t>(
+          "limits.max_alias_nodes", [](Config & c) -> auto& { return c.limits.max_alias_nodes; }, 0,
+          1000000000, "Nodes that the aliases of a YAML file may stand for; 0: no aliases."),
+  };
+}
+
+}  // namespace confstream

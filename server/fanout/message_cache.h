@@ -1,0 +1,45 @@
+// Encoded messages, shared by the streams that are sent them.
+
+#ifndef CONFSTREAM_SERVER_FANOUT_MESSAGE_CACHE_H_
+#define CONFSTREAM_SERVER_FANOUT_MESSAGE_CACHE_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "server/base/mutex.h"
+#include "server/fanout/view_snapshot.h"
+
+namespace confstream {
+
+// Keeps up to a bound of bytes, the least recently used go first. What has gone lives on with the
+// streams that are writing it, and is encoded again for others. Thread-safe.
+class MessageCache {
+ public:
+  explicit MessageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
+
+  // The encoded fragment `index` of `view`.
+  std::shared_ptr<const std::string> Fragment(const ViewSnapshot& view, size_t index);
+
+  int64_t bytes() const;
+
+ private:
+  using Key = std::pair<uint64_t, size_t>;  // ViewSnapshot::id and the fragment
+  struct Entry {
+    Key key;
+    std::shared_ptr<const std::string> message;
+  };
+
+  const int64_t max_bytes_;
+  mutable Mutex mu_;
+  std::list<Entry> recent_ ABSL_GUARDED_BY(mu_);  // most recently used first
+  absl::flat_hash_map<Key, std::list<Entry>::iterator> entries_ ABSL_GUARDED_BY(mu_);
+  int64_t bytes_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_FANOUT_MESSAGE_CACHE_H_

@@ -1,0 +1,48 @@
+#include "server/fanout/view_topic.h"
+
+#include <utility>
+
+namespace confstream {
+
+ViewState ViewTopic::state() const {
+  MutexLock lock(&mu_);
+  return state_;
+}
+
+void ViewTopic::SetState(ViewState state) {
+  MutexLock lock(&mu_);
+  state.end = std::move(state_.end);
+  state_ = std::move(state);
+}
+
+void ViewTopic::End(const absl::Status& status) {
+  MutexLock lock(&mu_);
+  if (!state_.end.has_value()) state_.end = status;
+}
+
+void ViewTopic::Subscribe(const std::shared_ptr<Subscriber>& subscriber) {
+  MutexLock lock(&mu_);
+  subscribers_[subscriber.get()] = subscriber;
+}
+
+void ViewTopic::Unsubscribe(const Subscriber* subscriber) {
+  MutexLock lock(&mu_);
+  subscribers_.erase(subscriber);
+}
+
+bool ViewTopic::HasSubscribers() const {
+  MutexLock lock(&mu_);
+  return !subscribers_.empty();
+}
+
+std::vector<std::shared_ptr<Subscriber>> ViewTopic::Subscribers() const {
+  MutexLock lock(&mu_);
+  std::vector<std::shared_ptr<Subscriber>> living;
+  living.reserve(subscribers_.size());
+  for (const auto& [address, subscriber] : subscribers_) {
+    if (auto alive = subscriber.lock()) living.push_back(std::move(alive));
+  }
+  return living;
+}
+
+}  // namespace confstream

@@ -1,0 +1,227 @@
+#include "server/fanout/watch_hub.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/error_reason.h"
+#include "server/base/random_id.h"
+#include "server/base/text.h"
+#include "server/fanout/messages.h"
+
+namespace confstream {
+namespace {
+
+// As many violations as confstream.v1.SourceStatus documents.
+constexpr size_t kMaxViolations = 100;
+
+std::shared_ptr<const EncodedStatus> Encode(const SourceState& state) {
+  auto encoded = std::make_shared<EncodedStatus>();
+  encoded->ordinary = state.status.condition == SourceCondition::kServing &&
+                      state.status.change_detection == ChangeDetection::kInotify &&
+                      state.status.violations_total == 0;
+  v1::WatchResponse response;
+  FillStatus(state, kMaxViolations, response.mutable_source_status());
+  encoded->message = response.SerializeAsString();
+  return encoded;
+}
+
+}  // namespace
+
+WatchHub::WatchHub(const Clock* clock, const FanoutLimits& limits)
+    : clock_(clock), limits_(limits), cache_(limits.max_encoded_bytes), delivery_(clock) {}
+
+void WatchHub::AddSource(const std::string& name) {
+  MutexLock lock(&mu_);
+  if (sources_.count(name) > 0) return;
+  auto state = std::make_shared<SourceState>();
+  state->source = name;
+  state->status.since = clock_->WallNow();
+  auto source = std::make_shared<Source>();
+  MutexLock source_lock(&source->mu);
+  source->status = Encode(*state);
+  source->state = std::move(state);
+  sources_[name] = source;
+}
+
+void WatchHub::RemoveSource(const std::string& name) {
+  std::shared_ptr<Source> source;
+  {
+    MutexLock lock(&mu_);
+    const auto found = sources_.find(name);
+    if (found == sources_.end()) return;
+    source = std::move(found->second);
+    sources_.erase(found);
+  }
+  const absl::Status removed =
+      ErrorWithReason(absl::StatusCode::kNotFound, kSourceRemoved,
+                      absl::StrCat("source `", name, "` was removed from the configuration"));
+  MutexLock lock(&source->mu);
+  source->removed = true;
+  for (const auto& [key, topic] : source->topics) {
+    topic->End(removed);
+    delivery_.Notify(topic);
+  }
+}
+
+ViewState WatchHub::StateOf(const SourceState& state, std::shared_ptr<const EncodedStatus> status,
+                            const View& view, const ViewSnapshot* before) {
+  ViewState out;
+  out.status = std::move(status);
+  if (state.snapshot == nullptr) {
+    out.position = PositionBeforeFirst(state.source, state.epoch);
+    return out;
+  }
+  out.view = std::make_shared<const ViewSnapshot>(state.snapshot, view, before);
+  out.position = out.view->position();
+  return out;
+}
+
+void WatchHub::Update(std::shared_ptr<const SourceState> state) {
+  const std::shared_ptr<Source> source = FindSource(state->source);
+  if (source == nullptr) return;
+  MutexLock lock(&source->mu);
+  const bool new_content =
+      source->state->snapshot != state->snapshot || source->state->epoch != state->epoch;
+  const bool new_status = !source->state->status.SaysTheSameAs(state->status);
+  source->state = std::move(state);
+  if (new_status) source->status = Encode(*source->state);
+  if (!new_content && !new_status) return;
+  for (const auto& [key, topic] : source->topics) {
+    ViewState view = topic->state();
+    const std::shared_ptr<const ViewPosition> before = view.position;
+    const bool had_view = view.view != nullptr;
+    if (new_content) {
+      view = StateOf(*source->state, source->status, topic->view(), view.view.get());
+    }
+    view.status = source->status;
+    const bool view_changed =
+        had_view != (view.view != nullptr) || before->view_digest() != view.position->view_digest();
+    topic->SetState(std::move(view));
+    // A stream wakes only for its view.
+    if (view_changed || new_status) delivery_.Notify(topic);
+  }
+}
+
+absl::StatusOr<std::unique_ptr<WatchSession>> WatchHub::Open(
+    WatchSpec spec, const std::shared_ptr<Subscriber>& subscriber) {
+  {
+    MutexLock lock(&mu_);
+    if (ended_.has_value()) return *ended_;
+    if (streams_ >= limits_.max_streams) {
+      return ErrorWithReason(absl::StatusCode::kResourceExhausted, kTooManyStreams,
+                             absl::StrCat("the server has ", streams_,
+                                          " Watch streams open, as many as max_streams allows"),
+                             absl::Seconds(5));
+    }
+    ++streams_;
+  }
+  auto topic = Subscribe(spec, subscriber);
+  MutexLock lock(&mu_);
+  if (!topic.ok()) {
+    --streams_;
+    return topic.status();
+  }
+  // EndAll may have passed between the look above and the subscription.
+  if (ended_.has_value()) (*topic)->End(*ended_);
+  return std::make_unique<WatchSession>(std::move(spec), RandomId(), *std::move(topic), &cache_);
+}
+
+absl::StatusOr<std::shared_ptr<ViewTopic>> WatchHub::Subscribe(
+    const WatchSpec& spec, const std::shared_ptr<Subscriber>& subscriber) {
+  const std::shared_ptr<Source> source = FindSource(spec.source);
+  if (source == nullptr) return NotFound(spec.source);
+  MutexLock lock(&source->mu);
+  if (source->removed) return NotFound(spec.source);
+  std::shared_ptr<ViewTopic> topic;
+  const auto found = source->topics.find(spec.view->key());
+  if (found != source->topics.end()) {
+    topic = found->second;
+  } else if (static_cast<int64_t>(source->topics.size()) < limits_.max_views_per_source) {
+    topic = std::make_shared<ViewTopic>(
+        spec.source, *spec.view, StateOf(*source->state, source->status, *spec.view, nullptr));
+    source->topics[spec.view->key()] = topic;
+  } else {
+    return ErrorWithReason(
+        absl::StatusCode::kResourceExhausted, kTooManyViews,
+        absl::StrCat("source `", spec.source, "` is watched by ", source->topics.size(),
+                     " different sets of path globs, as many as max_views_per_source allows: let "
+                     "clients ask for the same globs"),
+        absl::Seconds(5));
+  }
+  // Registered and handed the current state in one critical section with Update: no version falls
+  // between.
+  topic->Subscribe(subscriber);
+  return topic;
+}
+
+void WatchHub::Close(const WatchSession& session, const Subscriber* subscriber) {
+  const std::shared_ptr<ViewTopic>& topic = session.topic();
+  const std::shared_ptr<Source> source = FindSource(topic->source());
+  topic->Unsubscribe(subscriber);
+  if (source != nullptr) {
+    MutexLock lock(&source->mu);
+    const auto found = source->topics.find(topic->view().key());
+    if (found != source->topics.end() && found->second == topic && !topic->HasSubscribers()) {
+      source->topics.erase(found);
+    }
+  }
+  MutexLock lock(&mu_);
+  --streams_;
+}
+
+void WatchHub::EndAll(const absl::Status& status) {
+  std::vector<std::shared_ptr<Source>> sources;
+  {
+    MutexLock lock(&mu_);
+    ended_ = status;
+    for (const auto& [name, source] : sources_) sources.push_back(source);
+  }
+  for (const std::shared_ptr<Source>& source : sources) {
+    MutexLock lock(&source->mu);
+    for (const auto& [key, topic] : source->topics) {
+      topic->End(status);
+      delivery_.Notify(topic);
+    }
+  }
+}
+
+absl::StatusOr<std::shared_ptr<const SourceState>> WatchHub::Find(const std::string& name) const {
+  const std::shared_ptr<Source> source = FindSource(name);
+  if (source == nullptr) return NotFound(name);
+  MutexLock lock(&source->mu);
+  return source->state;
+}
+
+absl::Status WatchHub::NotFound(const std::string& name) const {
+  constexpr size_t kNamed = 10;
+  std::vector<std::string> names = SourceNames();
+  const bool more = names.size() > kNamed;
+  if (more) names.resize(kNamed);
+  return ErrorWithReason(
+      absl::StatusCode::kNotFound, kSourceNotFound,
+      absl::StrCat("there is no source `", EscapeForDisplay(absl::string_view(name).substr(0, 64)),
+                   "` on this server; it serves ",
+                   names.empty() ? "none at all" : absl::StrJoin(names, ", "),
+                   more ? ", ..." : ""));
+}
+
+std::vector<std::string> WatchHub::SourceNames() const {
+  MutexLock lock(&mu_);
+  std::vector<std::string> names;
+  for (const auto& [name, source] : sources_) names.push_back(name);
+  return names;
+}
+
+int64_t WatchHub::streams() const {
+  MutexLock lock(&mu_);
+  return streams_;
+}
+
+std::shared_ptr<WatchHub::Source> WatchHub::FindSource(const std::string& name) const {
+  MutexLock lock(&mu_);
+  const auto found = sources_.find(name);
+  return found == sources_.end() ? nullptr : found->second;
+}
+
+}  // namespace confstream

@@ -1,0 +1,98 @@
+// Joins sources to streams: knows the newest state of every source, and every view that somebody
+// watches.
+
+#ifndef CONFSTREAM_SERVER_FANOUT_WATCH_HUB_H_
+#define CONFSTREAM_SERVER_FANOUT_WATCH_HUB_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/base/clock.h"
+#include "server/base/mutex.h"
+#include "server/fanout/delivery.h"
+#include "server/fanout/message_cache.h"
+#include "server/fanout/view_topic.h"
+#include "server/fanout/watch_session.h"
+#include "server/snapshot/source_state.h"
+
+namespace confstream {
+
+struct FanoutLimits {
+  int64_t max_streams = 0;
+  int64_t max_views_per_source = 0;
+  int64_t max_encoded_bytes = 0;
+};
+
+// Update() swaps pointers and returns; streams are woken on the delivery thread, without any lock
+// of the hub held, so a stream may call the hub with its own lock held. Thread-safe.
+class WatchHub final : public SourceStateSink {
+ public:
+  WatchHub(const Clock* clock, const FanoutLimits& limits);
+
+  // Makes a source known, WAITING until its first state. Without effect if it is known.
+  void AddSource(const std::string& name);
+  // Ends the streams of the source with NOT_FOUND.
+  void RemoveSource(const std::string& name);
+
+  void Update(std::shared_ptr<const SourceState> state) override;
+
+  // Opens a stream: registers `subscriber` for news of the view, and from then on none is missed.
+  // NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE: as ConfigService.Watch documents.
+  absl::StatusOr<std::unique_ptr<WatchSession>> Open(WatchSpec spec,
+                                                     const std::shared_ptr<Subscriber>& subscriber);
+  // REQUIRES: the session was opened for `subscriber`, and not closed yet.
+  void Close(const WatchSession& session, const Subscriber* subscriber);
+
+  // Wakes the subscriber at `when`.
+  void WakeAt(Instant when, std::weak_ptr<Subscriber> subscriber) {
+    delivery_.WakeAt(when, std::move(subscriber));
+  }
+
+  // Ends every stream with `status`, and refuses new ones with it.
+  void EndAll(const absl::Status& status);
+
+  // The newest state of a source. NOT_FOUND: no such source. WAITING if it was not read yet.
+  absl::StatusOr<std::shared_ptr<const SourceState>> Find(const std::string& name) const;
+  // Names of all sources, in byte order.
+  std::vector<std::string> SourceNames() const;
+
+  int64_t streams() const;
+
+ private:
+  struct Source {
+    Mutex mu;
+    bool removed ABSL_GUARDED_BY(mu) = false;
+    std::shared_ptr<const SourceState> state ABSL_GUARDED_BY(mu);                  // never null
+    std::shared_ptr<const EncodedStatus> status ABSL_GUARDED_BY(mu);               // of `state`
+    std::map<std::string, std::shared_ptr<ViewTopic>> topics ABSL_GUARDED_BY(mu);  // by View::key
+  };
+
+  std::shared_ptr<Source> FindSource(const std::string& name) const;
+  absl::Status NotFound(const std::string& name) const;
+  absl::StatusOr<std::shared_ptr<ViewTopic>> Subscribe(
+      const WatchSpec& spec, const std::shared_ptr<Subscriber>& subscriber);
+  // The state of `view`, carried on from `before`, which may be null.
+  static ViewState StateOf(const SourceState& state, std::shared_ptr<const EncodedStatus> status,
+                           const View& view, const ViewSnapshot* before);
+
+  const Clock* const clock_;
+  const FanoutLimits limits_;
+  MessageCache cache_;
+
+  // Lock order: mu_, then Source::mu, then the topic's own.
+  mutable Mutex mu_;
+  std::map<std::string, std::shared_ptr<Source>> sources_ ABSL_GUARDED_BY(mu_);
+  int64_t streams_ ABSL_GUARDED_BY(mu_) = 0;
+  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);
+
+  Delivery delivery_;  // last: its thread ends first
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_FANOUT_WATCH_HUB_H_

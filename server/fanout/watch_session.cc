@@ -1,0 +1,146 @@
+#include "server/fanout/watch_session.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace confstream {
+
+WatchSession::WatchSession(WatchSpec spec, std::string watch_id, std::shared_ptr<ViewTopic> topic,
+                           MessageCache* cache)
+    : spec_(std::move(spec)),
+      watch_id_(std::move(watch_id)),
+      topic_(std::move(topic)),
+      cache_(cache) {}
+
+std::optional<OutgoingMessage> WatchSession::Next(Instant now) {
+  if (sending_ != nullptr) return NextFragment(now);
+  if (end_.has_value()) return std::nullopt;
+  const ViewState state = topic_->state();
+  if (state.end.has_value()) {
+    end_ = state.end;
+    return std::nullopt;
+  }
+  MoveOn(state);
+  if (!settled_ && state.view != nullptr) return Settle(state, now);
+  const bool owes_status =
+      state.status != told_status_ && (told_status_ != nullptr || !state.status->ordinary);
+  if (owes_status) return Status(state, now);
+  update_waits_ = settled_ && !InSync(state);
+  if (update_waits_ && now >= last_content_.value_or(Instant()) + spec_.min_update_interval) {
+    Begin(state.view, v1::WATCH_REASON_UPDATE, now);
+    return NextFragment(now);
+  }
+  if (first_sent_ && now >= last_message_ + spec_.heartbeat_interval) {
+    return Heartbeat(state, settled_ && InSync(state), now);
+  }
+  return std::nullopt;
+}
+
+Instant WatchSession::NextDue() const {
+  if (end_.has_value() || !first_sent_) return Instant::Infinite();
+  const Instant heartbeat = last_message_ + spec_.heartbeat_interval;
+  if (!update_waits_) return heartbeat;
+  return std::min(heartbeat, last_content_.value_or(Instant()) + spec_.min_update_interval);
+}
+
+OutgoingMessage WatchSession::Settle(const ViewState& state, Instant now) {
+  settled_ = true;
+  const ViewPosition& current = *state.position;
+  last_change_number_ = current.change_number;
+  const std::optional<ResumeToken>& token = spec_.token;
+  const bool same_view = token.has_value() && token->SameView(current.token);
+  if (same_view && token->view_digest == current.view_digest()) {
+    complete_ = state.position;
+    return Heartbeat(state, true, now);
+  }
+  v1::WatchReason reason = v1::WATCH_REASON_RESYNC;
+  if (!spec_.resumes) {
+    reason = v1::WATCH_REASON_INITIAL;
+  } else if (same_view && token->epoch == current.token.epoch && token->version > 0 &&
+             token->version < current.token.version) {
+    reason = v1::WATCH_REASON_UPDATE;
+  }
+  Begin(state.view, reason, now);
+  skipped_versions_ = 0;  // counts what was published while the stream was open
+  return NextFragment(now);
+}
+
+void WatchSession::Begin(std::shared_ptr<const ViewSnapshot> view, v1::WatchReason reason,
+                         Instant now) {
+  const int64_t change_number = view->position()->change_number;
+  skipped_versions_ = std::max<int64_t>(0, change_number - last_change_number_ - 1);
+  last_change_number_ = change_number;
+  reason_ = reason;
+  sending_ = std::move(view);
+  next_fragment_ = 0;
+  last_content_ = now;
+  update_waits_ = false;
+}
+
+OutgoingMessage WatchSession::NextFragment(Instant now) {
+  const std::shared_ptr<const ViewSnapshot> view = sending_;
+  const size_t index = next_fragment_++;
+  const bool last = next_fragment_ == view->fragment_count();
+  v1::WatchResponse own;
+  own.set_reason(reason_);
+  if (index == 0) own.set_skipped_versions(skipped_versions_);
+  if (last) {
+    sending_.reset();
+    complete_ = view->position();
+    own.set_in_sync(InSync(topic_->state()));
+  }
+  OutgoingMessage message = Compose(std::move(own), now);
+  message.shared.emplace_back(view->position(), &view->position()->header);
+  message.shared.push_back(cache_->Fragment(*view, index));
+  return message;
+}
+
+OutgoingMessage WatchSession::Heartbeat(const ViewState& state, bool in_sync, Instant now) {
+  v1::WatchResponse own;
+  own.set_in_sync(in_sync);
+  own.mutable_heartbeat();
+  OutgoingMessage message = Compose(std::move(own), now);
+  AddHeader(state, &message);
+  return message;
+}
+
+OutgoingMessage WatchSession::Status(const ViewState& state, Instant now) {
+  told_status_ = state.status;
+  v1::WatchResponse own;
+  own.set_in_sync(settled_ && InSync(state));
+  OutgoingMessage message = Compose(std::move(own), now);
+  AddHeader(state, &message);
+  message.shared.emplace_back(told_status_, &told_status_->message);
+  return message;
+}
+
+void WatchSession::AddHeader(const ViewState& state, OutgoingMessage* message) const {
+  const std::shared_ptr<const ViewPosition> position =
+      complete_ != nullptr ? complete_
+                           : PositionBeforeFirst(topic_->source(), state.position->token.epoch);
+  // The header's bytes belong to the position, and live as long as it does.
+  message->shared.emplace_back(position, &position->header);
+}
+
+OutgoingMessage WatchSession::Compose(v1::WatchResponse own, Instant now) {
+  if (!first_sent_) own.set_watch_id(watch_id_);
+  first_sent_ = true;
+  last_message_ = now;
+  if (own.in_sync() && spec_.until_in_sync) end_ = absl::OkStatus();
+  return {own.SerializeAsString(), {}};
+}
+
+void WatchSession::MoveOn(const ViewState& state) {
+  // A version in which the view did not change needs no message: the next one of any kind tells its
+  // number.
+  if (complete_ != nullptr && complete_->view_digest() == state.position->view_digest()) {
+    complete_ = state.position;
+  }
+}
+
+bool WatchSession::InSync(const ViewState& state) const {
+  return complete_ != nullptr && state.view != nullptr &&
+         complete_->view_digest() == state.position->view_digest();
+}
+
+}  // namespace confstream

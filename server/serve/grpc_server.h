@@ -1,0 +1,52 @@
+// The gRPC server with everything that it offers: the data plane, health and reflection.
+
+#ifndef CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
+#define CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/serve/config_service.h"
+#include "server/serve/health_reporter.h"
+
+namespace confstream {
+
+struct GrpcServerOptions {
+  std::vector<std::string> listen;  // host:port or unix:PATH
+  int64_t max_streams_per_connection = 0;
+  int reflection_threads = 0;
+};
+
+// Serves from Start() to Shutdown(). Thread-compatible: main owns it.
+class GrpcServer {
+ public:
+  // Listens on every address. FAILED_PRECONDITION names the one that cannot be had. The pointers
+  // must outlive the server.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
+                                                           ConfigService* config_service,
+                                                           HealthReporter* health);
+  ~GrpcServer();
+
+  // The addresses listened on, with the port that was chosen where port 0 was asked for.
+  const std::vector<std::string>& addresses() const { return addresses_; }
+
+  // Takes no new calls, waits for those under way up to `grace`, then cancels them; returns when
+  // all are gone.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  GrpcServer(std::unique_ptr<grpc::Server> server, std::vector<std::string> addresses)
+      : server_(std::move(server)), addresses_(std::move(addresses)) {}
+
+  const std::unique_ptr<grpc::Server> server_;
+  const std::vector<std::string> addresses_;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_

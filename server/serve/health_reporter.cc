@@ -1,0 +1,69 @@
+#include "server/serve/health_reporter.h"
+
+#include <grpcpp/health_check_service_interface.h>
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace confstream {
+namespace {
+
+constexpr char kServiceName[] = "confstream.v1.ConfigService";
+
+}  // namespace
+
+void HealthReporter::AddSource(const std::string& name, bool required) {
+  MutexLock lock(&mu_);
+  Source& source = sources_[name];
+  source.required = required;
+  ReportLocked(name, source);
+  ReportServiceLocked();
+}
+
+void HealthReporter::RemoveSource(const std::string& name) {
+  MutexLock lock(&mu_);
+  if (sources_.erase(name) == 0) return;
+  if (health_ != nullptr) health_->SetServingStatus(absl::StrCat("source/", name), false);
+  ReportServiceLocked();
+}
+
+void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
+  MutexLock lock(&mu_);
+  const auto found = sources_.find(state->source);
+  if (found == sources_.end()) return;
+  const bool holds = state->snapshot != nullptr;
+  if (holds == found->second.holds_snapshot) return;
+  found->second.holds_snapshot = holds;
+  ReportLocked(found->first, found->second);
+  ReportServiceLocked();
+}
+
+void HealthReporter::Start(grpc::HealthCheckServiceInterface* health) {
+  MutexLock lock(&mu_);
+  health_ = health;
+  health_->SetServingStatus("", true);
+  for (const auto& [name, source] : sources_) ReportLocked(name, source);
+  ReportServiceLocked();
+}
+
+void HealthReporter::Drain() {
+  MutexLock lock(&mu_);
+  if (health_ != nullptr) health_->Shutdown();
+  health_ = nullptr;
+}
+
+void HealthReporter::ReportLocked(const std::string& name, const Source& source) {
+  if (health_ == nullptr) return;
+  health_->SetServingStatus(absl::StrCat("source/", name), source.holds_snapshot);
+}
+
+void HealthReporter::ReportServiceLocked() {
+  if (health_ == nullptr) return;
+  const bool serving = std::all_of(sources_.begin(), sources_.end(), [](const auto& entry) {
+    return !entry.second.required || entry.second.holds_snapshot;
+  });
+  health_->SetServingStatus(kServiceName, serving);
+}
+
+}  // namespace confstream

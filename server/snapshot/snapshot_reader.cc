@@ -1,0 +1,308 @@
+#include "server/snapshot/snapshot_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/text.h"
+
+namespace confstream {
+namespace {
+
+// How often a source that never stops changing is read anew in the hope of a reading during which
+// it rests.
+constexpr int kForcedPasses = 5;
+// A file's bytes are taken from an earlier reading only if its last change was this much older:
+// file systems stamp changes by a clock that ticks every few milliseconds, or every second (ext4
+// with 128-byte inodes).
+constexpr absl::Duration kOldEnough = absl::Seconds(2);
+
+Reading Outcome(Reading::Result result, absl::Status status = absl::OkStatus()) {
+  Reading reading;
+  reading.result = result;
+  reading.status = std::move(status);
+  return reading;
+}
+
+absl::Status Named(const std::string& path, const absl::Status& status) {
+  return absl::Status(status.code(), absl::StrCat(EscapeForDisplay(path), ": ", status.message()));
+}
+
+}  // namespace
+
+SnapshotReader::SnapshotReader(const Clock* clock, FileSystem* file_system,
+                               const SourceConfig& config)
+    : clock_(clock),
+      file_system_(file_system),
+      resolver_(file_system),
+      config_(config),
+      rules_(config.tree_rules()) {}
+
+Reading SnapshotReader::Read(const ReadRequest& request) {
+  const bool reuse_nothing = request.touched.all || request.reuse_nothing;
+  for (auto& [path, file] : remembered_) {
+    if (reuse_nothing || request.touched.paths.count(path) > 0) file.reusable = false;
+  }
+  const int passes = request.cause == ReadCause::kForced ? kForcedPasses : 1;
+  Reading reading;
+  for (int pass = 0; pass < passes; ++pass) {
+    reading = ReadOnce(request);
+    // A forced reading carries its content even so: it is published if no pass finds the source at
+    // rest.
+    if (reading.result != Reading::kUnsettled) return reading;
+  }
+  if (request.cause == ReadCause::kForced && reading.status.ok()) {
+    reading.result = Reading::kGeneration;
+  }
+  return reading;
+}
+
+Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
+  began_ = clock_->WallNow();
+  const ResolvedPath route = Resolve(request);
+  if (!SameRoute(route, request.route)) return Outcome(Reading::kMoved);
+  if (!route.status.ok()) {
+    const bool missing = absl::IsNotFound(route.status) || absl::IsFailedPrecondition(route.status);
+    return Outcome(missing ? Reading::kMissing : Reading::kFailed, route.status);
+  }
+  absl::StatusOr<Listed> listed = List(route);
+  if (!listed.ok()) return Failure(request, listed.status());
+  std::vector<Violation> violations;
+  for (const TreeRefusal& refusal : listed->tree.refusals) {
+    violations.push_back(
+        {EscapeForDisplay(refusal.path), 0, 0, refusal.rule, EscapeForDisplay(refusal.message)});
+  }
+  CheckLimits(*listed, &violations);
+
+  if (route.target_stat.id != remembered_root_) {
+    for (auto& [path, file] : remembered_) file.reusable = false;
+  }
+  const bool open_first = listed->files.size() <= kMaxOpenFiles;
+  if (violations.empty()) {
+    for (size_t i = 0; i < listed->files.size(); ++i) {
+      OpenFile& file = listed->files[i];
+      file.content = Reusable(file);
+      file.reused = file.content != nullptr;
+      if (file.reused) continue;
+      absl::Status status = Open(listed->tree, i, &file);
+      if (status.ok() && !open_first) status = ReadContent(&file);
+      if (!status.ok()) return Failure(request, Named(file.path, status));
+    }
+  }
+  // From here on the open files are one generation, or the reading is thrown away.
+  if (!SameRoute(Resolve(request), route)) return Outcome(Reading::kMoved);
+  for (OpenFile& file : listed->files) {
+    if (!violations.empty()) break;
+    if (file.content != nullptr) continue;
+    if (absl::Status status = ReadContent(&file); !status.ok()) {
+      return Failure(request, Named(file.path, status));
+    }
+  }
+
+  bool at_rest = true;
+  const bool by_commit = CompleteByCommit(request, route, *listed);
+  if (!by_commit) {
+    const bool trusts_events = request.cause == ReadCause::kSettled && request.watched;
+    at_rest = request.cause != ReadCause::kCommit &&
+              (trusts_events || request.cause == ReadCause::kForced || LeftAlone(*listed)) &&
+              StillTheSame(route, *listed);
+  }
+  if (violations.empty()) Remember(route, *listed);
+  Reading reading = Finish(*std::move(listed), std::move(violations));
+  reading.needs_quiet = !by_commit && request.cause != ReadCause::kForced;
+  if (reading.generation.files.empty() && reading.violations.empty() &&
+      FindDataHop(route) == nullptr && !config_.allow_empty) {
+    reading.violations.push_back({"", 0, 0, "source.empty",
+                                  "the directory has no files, which is taken for a mistake: add "
+                                  "files or set allow_empty"});
+  }
+  if (!at_rest) reading.result = Reading::kUnsettled;
+  return reading;
+}
+
+ResolvedPath SnapshotReader::Resolve(const ReadRequest& request) const {
+  return resolver_.ResolveSource(config_.path, request.route.kubernetes_volume);
+}
+
+absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& route) {
+  Listed listed;
+  auto tree = ListSourceTree(file_system_, route, rules_);
+  if (!tree.ok()) return tree.status();
+  if (absl::Status status = StatAll(*tree, &listed); !status.ok()) return status;
+  listed.tree = *std::move(tree);
+  return listed;
+}
+
+absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
+  for (const TreeDirectory& directory : tree.directories) {
+    const auto stat = file_system_->Stat(directory.fd->get());
+    if (!stat.ok()) return stat.status();
+    listed->directories.push_back(*stat);
+  }
+  for (const TreeFile& file : tree.files) {
+    absl::StatusOr<FileStat> stat;
+    if (file.fd != nullptr) {
+      stat = file_system_->Stat(file.fd->get());
+    } else {
+      const auto fd =
+          file_system_->OpenEntry(tree.directories[file.directory].fd->get(), file.name);
+      if (!fd.ok()) return Named(file.path, fd.status());
+      stat = file_system_->Stat(fd->get());
+    }
+    if (!stat.ok()) return Named(file.path, stat.status());
+    listed->files.push_back({file.path, *stat, nullptr, UniqueFd(), false});
+  }
+  return absl::OkStatus();
+}
+
+void SnapshotReader::CheckLimits(const Listed& listed, std::vector<Violation>* violations) const {
+  int64_t total = 0;
+  for (const OpenFile& file : listed.files) {
+    total += file.stat.size_bytes;
+    if (file.stat.size_bytes > config_.limits.max_file_bytes) {
+      violations->push_back(
+          {EscapeForDisplay(file.path), 0, 0, "limits.file_size",
+           absl::StrCat("the file has ", file.stat.size_bytes, " bytes, and ",
+                        config_.limits.max_file_bytes,
+                        " are allowed: exclude it or raise limits.max_file_size")});
+    }
+  }
+  if (total > config_.limits.max_total_bytes && violations->empty()) {
+    violations->push_back({"", 0, 0, "limits.total_size",
+                           absl::StrCat("the files have ", total, " bytes together, and ",
+                                        config_.limits.max_total_bytes,
+                                        " are allowed: exclude some or raise "
+                                        "limits.max_total_size")});
+  }
+}
+
+absl::Status SnapshotReader::Open(const SourceTree& tree, size_t index, OpenFile* file) {
+  const TreeFile& listed = tree.files[index];
+  std::shared_ptr<const UniqueFd> entry = listed.fd;
+  if (entry == nullptr) {
+    auto fd = file_system_->OpenEntry(tree.directories[listed.directory].fd->get(), listed.name);
+    if (!fd.ok()) return fd.status();
+    entry = std::make_shared<const UniqueFd>(*std::move(fd));
+  }
+  // Known to be a regular file before it is opened: opening some devices has effects.
+  const auto stat = file_system_->Stat(entry->get());
+  if (!stat.ok()) return stat.status();
+  if (stat->kind != FileKind::kRegular || stat->id != file->stat.id) {
+    return absl::NotFoundError("replaced while it was being read");
+  }
+  auto fd = file_system_->OpenForReading(entry->get());
+  if (!fd.ok()) return fd.status();
+  file->fd = *std::move(fd);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotReader::ReadContent(OpenFile* file) {
+  auto content = std::make_shared<FileContent>();
+  // One byte more than there should be: the file may have grown, which the look after the reading
+  // will tell.
+  content->bytes.resize(static_cast<size_t>(file->stat.size_bytes) + 1);
+  size_t have = 0;
+  while (have < content->bytes.size()) {
+    const auto got = file_system_->ReadAt(file->fd.get(), content->bytes.data() + have,
+                                          content->bytes.size() - have, static_cast<int64_t>(have));
+    if (!got.ok()) return got.status();
+    if (*got == 0) break;
+    have += *got;
+  }
+  if (have != static_cast<size_t>(file->stat.size_bytes)) {
+    return absl::NotFoundError("its size changed while it was being read");
+  }
+  content->bytes.resize(have);
+  content->bytes.shrink_to_fit();
+  content->digest = Sha256::Of(content->bytes);
+  file->fd.Reset();
+  // A new generation mostly repeats the old one: equal bytes are kept once, and known to be the
+  // same by address.
+  const auto known = remembered_.find(file->path);
+  const bool same = known != remembered_.end() && known->second.content->digest == content->digest;
+  file->content = same ? known->second.content : std::move(content);
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) const {
+  const auto known = remembered_.find(file.path);
+  if (known == remembered_.end() || !known->second.reusable) return nullptr;
+  if (!(known->second.stat == file.stat)) return nullptr;
+  if (file.stat.ctime > known->second.reading_began - kOldEnough) return nullptr;
+  return known->second.content;
+}
+
+Reading SnapshotReader::Failure(const ReadRequest& request, absl::Status status) const {
+  // A directory that is being deleted or replaced answers with all sorts of errors, or with none.
+  if (!SameRoute(Resolve(request), request.route)) return Outcome(Reading::kMoved);
+  const bool changing = absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+  return Outcome(changing ? Reading::kUnsettled : Reading::kFailed, std::move(status));
+}
+
+bool SnapshotReader::CompleteByCommit(const ReadRequest& request, const ResolvedPath& route,
+                                      const Listed& listed) const {
+  const Hop* commit = FindDataHop(route);
+  if (request.commit.has_value()) {
+    const auto replaced = std::find_if(route.hops.begin(), route.hops.end(), [&](const Hop& hop) {
+      return hop.directory == request.commit->directory && hop.name == request.commit->name;
+    });
+    if (replaced != route.hops.end()) commit = &*replaced;
+  }
+  if (commit == nullptr) return false;
+  // An empty directory behind any other link is likely to be filled now.
+  if (listed.files.empty() && FindDataHop(route) == nullptr) return false;
+  const auto not_later = [commit](const FileStat& stat) {
+    return stat.ctime <= commit->entry.ctime;
+  };
+  return std::all_of(listed.directories.begin(), listed.directories.end(), not_later) &&
+         std::all_of(listed.files.begin(), listed.files.end(),
+                     [&](const OpenFile& file) { return not_later(file.stat); });
+}
+
+bool SnapshotReader::LeftAlone(const Listed& listed) const {
+  const absl::Time least = clock_->WallNow() - config_.settle;
+  const auto old = [least](const FileStat& stat) { return stat.ctime <= least; };
+  return std::all_of(listed.directories.begin(), listed.directories.end(), old) &&
+         std::all_of(listed.files.begin(), listed.files.end(),
+                     [&](const OpenFile& file) { return old(file.stat); });
+}
+
+bool SnapshotReader::StillTheSame(const ResolvedPath& route, const Listed& listed) {
+  const auto again = List(route);
+  if (!again.ok()) return false;
+  const auto same = [](const OpenFile& a, const OpenFile& b) {
+    return a.path == b.path && a.stat == b.stat;
+  };
+  return again->directories == listed.directories &&
+         std::equal(listed.files.begin(), listed.files.end(), again->files.begin(),
+                    again->files.end(), same);
+}
+
+void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
+  absl::flat_hash_map<std::string, Remembered> now;
+  now.reserve(listed.files.size());
+  for (const OpenFile& file : listed.files) {
+    const absl::Time began = file.reused ? remembered_.at(file.path).reading_began : began_;
+    now[file.path] = {file.stat, file.content, began};
+  }
+  remembered_ = std::move(now);
+  remembered_root_ = route.target_stat.id;
+}
+
+Reading SnapshotReader::Finish(Listed listed, std::vector<Violation> violations) {
+  Reading reading;
+  reading.result = Reading::kGeneration;
+  std::sort(violations.begin(), violations.end());
+  reading.violations = std::move(violations);
+  if (!reading.violations.empty()) return reading;
+  TreeDigest digest;
+  reading.generation.files.reserve(listed.files.size());
+  for (OpenFile& file : listed.files) {
+    digest.Add(file.path, file.content->digest);
+    reading.generation.files.push_back({std::move(file.path), std::move(file.content)});
+  }
+  reading.digest = digest.Finish();
+  return reading;
+}
+
+}  // namespace confstream

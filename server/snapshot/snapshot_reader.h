@@ -1,0 +1,117 @@
+// Reads one consistent generation of a source.
+
+#ifndef CONFSTREAM_SERVER_SNAPSHOT_SNAPSHOT_READER_H_
+#define CONFSTREAM_SERVER_SNAPSHOT_SNAPSHOT_READER_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/base/clock.h"
+#include "server/base/file_system.h"
+#include "server/base/link_resolver.h"
+#include "server/base/source_tree.h"
+#include "server/snapshot/read_request.h"
+#include "server/snapshot/snapshot.h"
+#include "server/snapshot/source_config.h"
+#include "server/snapshot/violation.h"
+
+namespace confstream {
+
+// What a reading found.
+struct Reading {
+  enum Result {
+    kGeneration,  // `generation`, whole; or `violations` say why it cannot be one
+    kMissing,     // the source does not exist: `status` says where its path ends
+    kMoved,       // as ReadOutcome
+    kUnsettled,   // as ReadOutcome
+    kFailed,      // as ReadOutcome: `status` says what the file system answered
+  };
+
+  Result result = kFailed;
+  absl::Status status;
+  Generation generation;
+  Sha256 digest;  // TreeDigest of `generation`
+  std::vector<Violation>
+      violations;  // of limits and links; what is inside the files is the validator's to say
+  bool needs_quiet =
+      false;  // complete only if no event has concerned the source since the request was made
+};
+
+// Reads a source again and again, and takes files that have not changed from the reading before.
+//
+// The directory is opened once; every file in it is opened; then the path is resolved again. If it
+// leads by the same hops to the same directory, the open files are one generation and can be read
+// at leisure, whatever is retargeted or deleted meanwhile. A tree that was not entered through a
+// commit point is looked at again after the reading. Thread-compatible: one worker at a time uses
+// it.
+class SnapshotReader {
+ public:
+  // Trees of more files are read before the path is resolved again, so that descriptors are
+  // bounded.
+  static constexpr size_t kMaxOpenFiles = 1024;
+
+  SnapshotReader(const Clock* clock, FileSystem* file_system, const SourceConfig& config);
+
+  Reading Read(const ReadRequest& request);
+
+ private:
+  // One file on its way from the listing to the generation.
+  struct OpenFile {
+    std::string path;
+    FileStat stat;
+    std::shared_ptr<const FileContent> content;  // taken from the reading before, or read by now
+    UniqueFd fd;                                 // open for reading if there is no content yet
+    bool reused = false;                         // the content is from the reading before
+  };
+  struct Listed {
+    SourceTree tree;
+    std::vector<FileStat> directories;
+    std::vector<OpenFile> files;
+  };
+  struct Remembered {
+    FileStat stat;
+    std::shared_ptr<const FileContent> content;
+    absl::Time reading_began;
+    bool reusable =
+        true;  // false: the file may have changed since, its content serves for comparison only
+  };
+
+  Reading ReadOnce(const ReadRequest& request);
+  ResolvedPath Resolve(const ReadRequest& request) const;
+  absl::StatusOr<Listed> List(const ResolvedPath& route);
+  absl::Status StatAll(const SourceTree& tree, Listed* listed);
+  void CheckLimits(const Listed& listed, std::vector<Violation>* violations) const;
+  absl::Status Open(const SourceTree& tree, size_t index, OpenFile* file);
+  absl::Status ReadContent(OpenFile* file);
+  std::shared_ptr<const FileContent> Reusable(const OpenFile& file) const;
+  // What an error amounts to: the path leads elsewhere by now, the tree is changing, or the file
+  // system refuses.
+  Reading Failure(const ReadRequest& request, absl::Status status) const;
+  // True if the tree was complete when the commit hop was replaced, or has been left alone for long
+  // enough.
+  bool CompleteByCommit(const ReadRequest& request, const ResolvedPath& route,
+                        const Listed& listed) const;
+  bool LeftAlone(const Listed& listed) const;
+  bool StillTheSame(const ResolvedPath& route, const Listed& listed);
+  void Remember(const ResolvedPath& route, const Listed& listed);
+  Reading Finish(Listed listed, std::vector<Violation> violations);
+
+  const Clock* const clock_;
+  FileSystem* const file_system_;
+  const LinkResolver resolver_;
+  const SourceConfig config_;
+  const TreeRules rules_;
+
+  FileId remembered_root_;
+  absl::flat_hash_map<std::string, Remembered> remembered_;  // by path
+  absl::Time began_;                                         // when the reading under way began
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_SNAPSHOT_SNAPSHOT_READER_H_

@@ -1,0 +1,62 @@
+// What the rest of the server sees of a source: what is served, and in which condition the source
+// is.
+
+#ifndef CONFSTREAM_SERVER_SNAPSHOT_SOURCE_STATE_H_
+#define CONFSTREAM_SERVER_SNAPSHOT_SOURCE_STATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "server/snapshot/snapshot.h"
+#include "server/snapshot/violation.h"
+
+namespace confstream {
+
+// As confstream.v1.SourceState documents them. DETACHED and STALLED come with the detection of
+// both.
+enum class SourceCondition { kServing, kDegraded, kWaiting, kDetached, kStalled };
+
+enum class ChangeDetection { kInotify, kPolling };
+
+// Condition of a source. Immutable once published.
+struct SourceStatus {
+  SourceCondition condition = SourceCondition::kWaiting;
+  absl::Time since;
+  ChangeDetection change_detection = ChangeDetection::kInotify;
+  std::optional<absl::Time>
+      verified_time;  // when the mounted content was last found to be what is served
+  std::vector<Violation> violations;  // sorted; at most Validator::kMaxViolations
+  int64_t violations_total = 0;
+
+  // True if a subscriber has nothing to learn from `other`: times of checks do not count.
+  bool SaysTheSameAs(const SourceStatus& other) const {
+    return condition == other.condition && change_detection == other.change_detection &&
+           violations == other.violations && violations_total == other.violations_total;
+  }
+};
+
+// A source at one moment. Immutable once published.
+struct SourceState {
+  std::string source;
+  std::string epoch;
+  std::shared_ptr<const Snapshot> snapshot;  // null: nothing valid yet
+  SourceStatus status;
+};
+
+// Takes what the publisher hands over. Implementations are thread-safe, return at once and call
+// nobody back.
+class SourceStateSink {
+ public:
+  virtual ~SourceStateSink() = default;
+
+  // `state` is the newest of its source; calls for one source come in order.
+  virtual void Update(std::shared_ptr<const SourceState> state) = 0;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_SNAPSHOT_SOURCE_STATE_H_

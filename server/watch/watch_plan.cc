@@ -1,0 +1,193 @@
+#include "server/watch/watch_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace confstream {
+namespace {
+
+// How often a plan is made anew while the path keeps changing underneath, before the caller takes a
+// pause.
+constexpr int kMaxAttempts = 5;
+
+bool SameDirectories(const SourceTree& a, const SourceTree& b) {
+  return std::equal(a.directories.begin(), a.directories.end(), b.directories.begin(),
+                    b.directories.end(), [](const TreeDirectory& x, const TreeDirectory& y) {
+                      return x.id == y.id && x.path == y.path;
+                    });
+}
+
+// True if the file system itself says that things are not as they were a moment ago.
+bool ChangedUnderneath(const absl::Status& status) {
+  return absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+}
+
+}  // namespace
+
+WatchPlan::WatchPlan(FileSystem* file_system, EventSource* events, const SourceConfig& config)
+    : file_system_(file_system),
+      events_(events),
+      path_(config.path),
+      rules_(config.tree_rules()),
+      resolver_(file_system) {}
+
+WatchPlan::~WatchPlan() { Release(watched_); }
+
+WatchPlan::Look WatchPlan::LookAgain() {
+  Look look;
+  look.route = resolver_.ResolveSource(path_, is_volume_);
+  is_volume_ = is_volume_ || look.route.kubernetes_volume;
+  if (!look.route.status.ok()) return look;
+  auto tree = ListSourceTree(file_system_, look.route, rules_);
+  if (tree.ok()) {
+    look.tree = *std::move(tree);
+  } else {
+    look.listing = tree.status();
+  }
+  return look;
+}
+
+WatchPlan::Armed WatchPlan::Arm() {
+  Armed armed;
+  Look look = LookAgain();
+  for (int attempt = 1;; ++attempt) {
+    WatchedMap watched;
+    armed.watching = absl::OkStatus();
+    const absl::Status changed = WatchAll(look, &watched, &armed);
+    // What came into being between resolving and watching sent no event: only looking again shows
+    // it.
+    Look again = LookAgain();
+    const bool agreed = changed.ok() && !ChangedUnderneath(look.listing) &&
+                        SameRoute(look.route, again.route) &&
+                        SameDirectories(look.tree, again.tree);
+    armed.rerouted = armed.rerouted || !SameRoute(route_, again.route);
+    std::swap(watched_, watched);
+    Release(watched);  // the old ones, now that the new ones are held
+    has_tree_links_ = !look.tree.link_hops.empty();
+    route_ = std::move(again.route);
+    if (agreed || attempt == kMaxAttempts) {
+      armed.agreed = agreed;
+      return armed;
+    }
+    look.route = route_;
+    look.tree = std::move(again.tree);
+    look.listing = std::move(again.listing);
+  }
+}
+
+absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* armed) {
+  absl::Status changed;
+  const auto watch = [&](const std::string& directory, WatchInterest interest) -> Watched* {
+    Watched* entry = nullptr;
+    absl::Status status = WatchOne(directory, interest, watched, armed, &entry);
+    changed.Update(status);
+    return entry;
+  };
+  for (const Hop& hop : look.route.hops) {
+    if (Watched* entry = watch(hop.directory, WatchInterest::kEntries))
+      entry->hops.insert(hop.name);
+  }
+  if (look.route.status.ok() && look.route.target_stat.kind != FileKind::kDirectory) {
+    const Hop& last = look.route.hops.back();
+    if (Watched* entry = watch(last.directory, WatchInterest::kContents)) entry->file = last.name;
+  }
+  for (const TreeDirectory& directory : look.tree.directories) {
+    Watched* entry = watch(directory.path, WatchInterest::kContents);
+    if (entry == nullptr) continue;
+    entry->prefixes.push_back(directory.prefix);
+    // A plain directory becomes a Kubernetes volume when this link appears.
+    if (directory.prefix.empty() && !is_volume_) entry->hops.insert(kDataLink);
+  }
+  for (const Hop& hop : look.tree.link_hops) {
+    if (Watched* entry = watch(hop.directory, WatchInterest::kEntries)) {
+      entry->tree_hops.insert(hop.name);
+    }
+  }
+  return changed;
+}
+
+absl::Status WatchPlan::WatchOne(const std::string& directory, WatchInterest interest,
+                                 WatchedMap* watched, Armed* armed, Watched** entry) {
+  const absl::StatusOr<WatchId> watch = events_->Watch(directory, interest);
+  if (!watch.ok()) {
+    if (ChangedUnderneath(watch.status())) return watch.status();
+    armed->watching.Update(watch.status());
+    return absl::OkStatus();
+  }
+  if (!watched_.contains(*watch)) armed->grown = true;
+  *entry = &(*watched)[*watch];
+  ++(*entry)->references;
+  (*entry)->directory = directory;
+  return absl::OkStatus();
+}
+
+void WatchPlan::Release(const WatchedMap& watched) {
+  for (const auto& [watch, entry] : watched) {
+    for (int i = 0; i < entry.references; ++i) events_->Unwatch(watch);
+  }
+}
+
+EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
+  EventMeaning meaning;
+  const auto found = watched_.find(event.watch);
+  if (found == watched_.end()) return meaning;
+  const Watched& watched = found->second;
+  if (event.kind == WatchEvent::kWatchEnded) {
+    meaning.what = EventMeaning::kChange;
+    meaning.touched_all = meaning.plan_again = meaning.watch_ended = true;
+    return meaning;
+  }
+  const bool entry_came_or_went =
+      event.kind == WatchEvent::kCreated || event.kind == WatchEvent::kMovedIn ||
+      event.kind == WatchEvent::kMovedOut || event.kind == WatchEvent::kDeleted;
+  const bool is_hop = watched.hops.contains(event.name);
+  if (entry_came_or_went && (is_hop || watched.tree_hops.contains(event.name))) {
+    const bool commit = is_hop && event.kind == WatchEvent::kMovedIn;
+    meaning.what = commit ? EventMeaning::kCommit : EventMeaning::kChange;
+    meaning.hop = {watched.directory, event.name};
+    meaning.touched_all = meaning.plan_again = true;
+    return meaning;
+  }
+  InterpretContent(watched, event, &meaning);
+  return meaning;
+}
+
+void WatchPlan::InterpretContent(const Watched& watched, const WatchEvent& event,
+                                 EventMeaning* meaning) const {
+  if (watched.file.has_value() && *watched.file == event.name) {
+    meaning->touched_all = true;
+  } else {
+    bool belongs = false;
+    for (const std::string& prefix : watched.prefixes) {
+      if (!event.name.empty() && !MayBelong(rules_, route_.kubernetes_volume, prefix, event.name)) {
+        continue;
+      }
+      belongs = true;
+      meaning->touched.push_back(absl::StrCat(prefix, event.name));
+    }
+    if (!belongs) return;
+    // Behind a link one file has several paths, and in a directory that came or went every file is
+    // concerned.
+    meaning->touched_all = has_tree_links_ || event.is_directory || event.name.empty();
+  }
+  meaning->file = absl::StrCat(event.watch, "/", event.name);
+  switch (event.kind) {
+    case WatchEvent::kModified:
+      meaning->what = EventMeaning::kWriting;
+      return;
+    case WatchEvent::kClosedAfterWrite:
+      meaning->what = EventMeaning::kClosed;
+      return;
+    default:
+      break;
+  }
+  meaning->what = EventMeaning::kChange;
+  if (event.kind != WatchEvent::kAttributes) {
+    meaning->plan_again = event.is_directory;
+    meaning->tree_may_differ = true;
+  }
+}
+
+}  // namespace confstream

@@ -1,0 +1,108 @@
+// Which directories are watched for one source, and what an event there means to it.
+
+#ifndef CONFSTREAM_SERVER_WATCH_WATCH_PLAN_H_
+#define CONFSTREAM_SERVER_WATCH_WATCH_PLAN_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "server/base/file_system.h"
+#include "server/base/link_resolver.h"
+#include "server/base/source_tree.h"
+#include "server/snapshot/source_config.h"
+#include "server/watch/event_source.h"
+
+namespace confstream {
+
+// What an event means to a source.
+struct EventMeaning {
+  enum What {
+    kNothing,
+    kCommit,   // a hop was replaced atomically
+    kChange,   // something changed that is complete at once, or that nobody can tell
+    kWriting,  // a file was written to and is still open
+    kClosed,   // a file was closed after writing
+  };
+
+  What what = kNothing;
+  HopName hop;       // with kCommit
+  std::string file;  // with kWriting, kClosed and kChange: names the file for the debouncer
+  std::vector<std::string> touched;  // relative paths of files that may have changed
+  bool touched_all = false;          // nobody can tell which files
+  bool plan_again = false;  // at once: the source may lead elsewhere, or a directory came or went
+  bool tree_may_differ = false;  // before the next reading: a link may have come
+  bool watch_ended = false;
+};
+
+// Thread-compatible: the watch thread owns it. The destructor drops all watches.
+class WatchPlan {
+ public:
+  struct Armed {
+    bool agreed = true;     // two resolutions in a row did; otherwise plan again soon
+    bool rerouted = false;  // the source leads elsewhere than before
+    bool grown = false;     // a directory is watched that was not
+    absl::Status watching;  // not OK: some directory cannot be watched, and why
+  };
+
+  WatchPlan(FileSystem* file_system, EventSource* events, const SourceConfig& config);
+  ~WatchPlan();
+  WatchPlan(const WatchPlan&) = delete;
+  WatchPlan& operator=(const WatchPlan&) = delete;
+
+  // Resolves the source and watches every directory that decides where it leads or that is read:
+  // new watches before old ones go, until two resolutions agree.
+  Armed Arm();
+
+  // REQUIRES: Arm() was called.
+  const ResolvedPath& route() const { return route_; }
+  EventMeaning Interpret(const WatchEvent& event) const;
+
+ private:
+  // What one watched directory is to the source.
+  struct Watched {
+    int references = 0;  // taken at the event source
+    std::string directory;
+    absl::flat_hash_set<std::string> hops;  // entries that decide where the source leads
+    absl::flat_hash_set<std::string>
+        tree_hops;  // entries that decide where a link inside the tree leads
+    std::vector<std::string>
+        prefixes;                     // of a tree directory: how relative paths of its files begin
+    std::optional<std::string> file;  // the entry that is the source itself, if it is a file
+  };
+  using WatchedMap = absl::flat_hash_map<WatchId, Watched>;
+
+  struct Look {
+    ResolvedPath route;
+    SourceTree tree;
+    absl::Status listing;
+  };
+
+  Look LookAgain();
+  // Watches all that `look` names. NOT_FOUND, FAILED_PRECONDITION: it has changed meanwhile; any
+  // other error is in `armed->watching` and leaves the rest watched.
+  absl::Status WatchAll(const Look& look, WatchedMap* watched, Armed* armed);
+  absl::Status WatchOne(const std::string& directory, WatchInterest interest, WatchedMap* watched,
+                        Armed* armed, Watched** entry);
+  void Release(const WatchedMap& watched);
+  void InterpretContent(const Watched& watched, const WatchEvent& event,
+                        EventMeaning* meaning) const;
+
+  FileSystem* const file_system_;
+  EventSource* const events_;
+  const std::string path_;
+  const TreeRules rules_;
+  const LinkResolver resolver_;
+
+  bool is_volume_ = false;  // has been a Kubernetes volume once, and stays one
+  ResolvedPath route_;
+  bool has_tree_links_ = false;
+  WatchedMap watched_;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_SERVER_WATCH_WATCH_PLAN_H_

@@ -1,0 +1,93 @@
+// A ConfigService that plays what a test writes down, lies and cut streams included.
+
+#ifndef CONFSTREAM_TESTS_FAKES_SCRIPTED_CONFIG_SERVICE_H_
+#define CONFSTREAM_TESTS_FAKES_SCRIPTED_CONFIG_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "confstream/v1/config_service.grpc.pb.h"
+#include "server/base/mutex.h"
+
+namespace confstream {
+
+// What one Watch call is answered with.
+struct WatchScript {
+  std::vector<v1::WatchResponse> messages;
+  grpc::Status ending;     // how the stream ends after the messages
+  bool hold_open = false;  // it does not end until the client leaves or the service stops
+};
+
+// A version as an honest server would send it.
+struct ScriptedVersion {
+  std::string source = "app";
+  std::string epoch = "e1";
+  int64_t version = 1;
+  std::map<std::string, std::string> files;
+  v1::WatchReason reason = v1::WATCH_REASON_INITIAL;
+  int64_t skipped_versions = 0;
+  std::vector<std::string> missing_globs;
+  size_t fragment_bytes = size_t{1} << 20;  // content per message
+};
+
+v1::ResponseHeader HeaderOf(const ScriptedVersion& version);
+// The messages of a snapshot, the last one in sync.
+std::vector<v1::WatchResponse> SnapshotOf(const ScriptedVersion& version);
+// A delta from `before` to `after`, in one message.
+v1::WatchResponse DeltaOf(const ScriptedVersion& before, const ScriptedVersion& after);
+v1::WatchResponse HeartbeatAt(const ScriptedVersion& version, bool in_sync);
+v1::WatchResponse StatusAt(const ScriptedVersion& version, const v1::SourceStatus& status);
+// `head` and then `tail`.
+std::vector<v1::WatchResponse> Then(std::vector<v1::WatchResponse> head,
+                                    const std::vector<v1::WatchResponse>& tail);
+
+// Serves on a free port of 127.0.0.1, with gRPC's health service. Thread-safe.
+class ScriptedConfigService final : private v1::ConfigService::Service {
+ public:
+  ScriptedConfigService() : ScriptedConfigService("127.0.0.1:0") {}
+  // At `listen`, with `scripts` from the first moment on.
+  explicit ScriptedConfigService(const std::string& listen, std::deque<WatchScript> scripts = {});
+  ~ScriptedConfigService() override;
+
+  const std::string& address() const { return address_; }
+
+  // The next Watch call without a script plays this one; calls without any end with NOT_FOUND.
+  void Play(WatchScript script);
+  // ListSources answers with these, one page each.
+  void List(std::vector<v1::ListSourcesResponse> pages);
+  void SetHealth(const std::string& service, bool serving);
+
+  // All Watch requests so far.
+  std::vector<v1::WatchRequest> requests();
+  // True once `count` Watch calls have begun, false if they have not within 20 s.
+  bool AwaitRequests(size_t count);
+
+  // Ends all streams and stops listening.
+  void Stop();
+
+ private:
+  grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
+                     grpc::ServerWriter<v1::WatchResponse>* writer) override;
+  grpc::Status ListSources(grpc::ServerContext* context, const v1::ListSourcesRequest* request,
+                           v1::ListSourcesResponse* response) override;
+
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+  Mutex mu_;
+  CondVar changed_;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  std::deque<WatchScript> scripts_ ABSL_GUARDED_BY(mu_);
+  std::vector<v1::WatchRequest> requests_ ABSL_GUARDED_BY(mu_);
+  std::vector<v1::ListSourcesResponse> pages_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_TESTS_FAKES_SCRIPTED_CONFIG_SERVICE_H_
