@@ -20,5 +20,5 @@ RUN apt-get update -q \
 COPY --from=build /confstream/build/bin/confstreamd /confstream/build/bin/confstream /usr/local/bin/
 USER 65532:65532
 EXPOSE 50051
-HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 CMD ["confstream", "status", "--health"]
+HEALTHCHECK --interval=2s --timeout=2s --start-period=10s --retries=3 CMD ["confstream", "status", "--health"]
 ENTRYPOINT ["confstreamd"]

@@ -158,6 +158,8 @@ std::variant<CommandLine, int> ParseCommandLine(std::vector<std::string> args,
   AddStatus(&app, &line);
   for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
     command->fallthrough();
+    command->footer(
+        "\n`confstream --help` explains the options of all commands and the exit codes.");
   }
 
   try {
@@ -165,11 +167,11 @@ std::variant<CommandLine, int> ParseCommandLine(std::vector<std::string> args,
     app.parse(args);
   } catch (const CLI::ParseError& error) {
     // It prints what was asked for, or what is wrong with what was typed.
-    return app.exit(error, *console.out, *console.err) == 0 ? kExitOk : kExitError;
+    return app.exit(error, *console.out, *console.err) == 0 ? int{kExitOk} : int{kExitError};
   }
   if (app.get_subcommands().empty()) {
     *console.err << app.help();
-    return kExitError;
+    return int{kExitError};
   }
   return line;
 }

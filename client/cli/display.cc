@@ -1,5 +1,6 @@
 #include "client/cli/display.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_format.h"
 #include "server/base/text.h"
 
@@ -48,7 +49,7 @@ std::string HumanBytes(int64_t bytes) {
     value /= 1024;
     ++unit;
   }
-  return absl::StrFormat(value < 10 ? "%.1f %s" : "%.0f %s", value, kUnits[unit]);
+  return absl::StrFormat("%.*f %s", value < 10 ? 1 : 0, value, kUnits[unit]);
 }
 
 absl::Time FromProto(const google::protobuf::Timestamp& time) {
@@ -81,9 +82,17 @@ Color ColorOf(v1::SourceState state) {
   }
 }
 
+std::string ErrorMessage(const absl::Status& status) {
+  absl::string_view message = status.message();
+  if (absl::StartsWith(message, "failed to connect to all addresses")) {
+    const size_t cause = message.rfind(": ");
+    if (cause != absl::string_view::npos) message.remove_prefix(cause + 2);
+  }
+  return SafeForTerminal(message);
+}
+
 std::string ErrorText(const absl::Status& status) {
-  return SafeForTerminal(
-      absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message()));
+  return absl::StrCat(absl::StatusCodeToString(status.code()), ": ", ErrorMessage(status));
 }
 
 }  // namespace confstream

@@ -39,7 +39,10 @@ std::string ViolationText(const v1::Violation& violation);
 
 Color ColorOf(v1::SourceState state);
 
-// "NOT_FOUND: the sentence of the error".
+// What is said of an error that a call or stream ended with, without its code. What gRPC says of a
+// connection that it could not make is cut down to the cause, "Connection refused".
+std::string ErrorMessage(const absl::Status& status);
+// "NOT_FOUND: " and the ErrorMessage.
 std::string ErrorText(const absl::Status& status);
 
 // The name of an enum value without the prefix that all values of its type share: SERVING for

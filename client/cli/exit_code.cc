@@ -15,7 +15,7 @@ std::string UnreachableRemedy() {
 }
 
 int Fail(const Console& console, const absl::Status& error, const std::string& address) {
-  const std::string said = SafeForTerminal(error.message());
+  const std::string said = ErrorMessage(error);
   const std::string reason = ErrorReason(error);
   switch (error.code()) {
     case absl::StatusCode::kUnavailable:
@@ -41,6 +41,9 @@ int Fail(const Console& console, const absl::Status& error, const std::string& a
     case absl::StatusCode::kUnimplemented:
       console.Say(absl::StrCat(ErrorText(error), " (is it a confstreamd that listens on ", address,
                                ", and not older than this program?)"));
+      return kExitError;
+    case absl::StatusCode::kInvalidArgument:
+      console.Say(said);
       return kExitError;
     default:
       console.Say(ErrorText(error));

@@ -61,11 +61,12 @@ class WatchSession final : public WatchObserver {
   void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override {
     const std::string error = ErrorText(why);
     // The same failure is said once, not at every attempt.
-    if (error != last_error_ || !disconnected_) {
-      console_.Say(absl::StrCat(
-          connected_ever_ ? "lost the server at " : "cannot reach a server at ", line_.server, " (",
-          error, "); trying again in ", Rounded(retry_in), connected_ever_ ? "" : " and on. ",
-          connected_ever_ ? "" : UnreachableRemedy()));
+    if (!disconnected_ || error != last_error_) {
+      console_.Say(connected_ever_
+                       ? absl::StrCat("lost the server at ", line_.server, " (", error,
+                                      "); trying to connect again")
+                       : absl::StrCat("cannot reach a server at ", line_.server, " (", error,
+                                      "); trying until it answers. ", UnreachableRemedy()));
     }
     last_error_ = error;
     disconnected_ = true;

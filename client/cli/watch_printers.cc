@@ -97,8 +97,10 @@ void DiffPrinter::PrintChanges(const ViewSnapshot& before, const ViewSnapshot& a
 
 void DiffPrinter::PrintChange(const std::string& path, const ViewFile* before,
                               const ViewFile* after) {
-  const absl::string_view old_text = before == nullptr ? "" : *before->content;
-  const absl::string_view new_text = after == nullptr ? "" : *after->content;
+  const absl::string_view old_text =
+      before == nullptr ? absl::string_view() : absl::string_view(*before->content);
+  const absl::string_view new_text =
+      after == nullptr ? absl::string_view() : absl::string_view(*after->content);
   const std::string shown = SafeForTerminal(path);
   const std::string old_name = before == nullptr ? "/dev/null" : absl::StrCat("a/", shown);
   const std::string new_name = after == nullptr ? "/dev/null" : absl::StrCat("b/", shown);
@@ -165,7 +167,8 @@ void EventPrinter::OnDisconnected(const absl::Status& why, absl::Duration retry_
 }
 
 void EventPrinter::Print(const Json& event) {
-  Json timed = {{"type", event["type"]}, {"time", UtcTime(absl::Now())}};
+  Json timed = {{"type", event["type"]},
+                {"time", UtcTime(absl::FromUnixMillis(absl::ToUnixMillis(absl::Now())))}};
   timed.update(event);
   if (format_ == OutputFormat::kJson) {
     *console_.out << JsonLine(timed) << "\n";

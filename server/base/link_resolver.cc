@@ -16,7 +16,9 @@ std::string Join(const std::string& directory, const std::string& name) {
 
 bool SameHop(const Hop& a, const Hop& b) {
   return a.directory == b.directory && a.directory_id == b.directory_id && a.name == b.name &&
-         a.link_text == b.link_text && a.entry.id == b.entry.id;
+         a.link_text == b.link_text && a.entry.id == b.entry.id &&
+         // A link is not held open, so its inode number may be another link's by now.
+         (a.entry.kind != FileKind::kLink || a.entry.ctime == b.entry.ctime);
 }
 
 }  // namespace
@@ -57,12 +59,16 @@ class LinkResolver::Walk {
     }
   }
 
-  // True if the walk stands at a directory that has a link `..data`.
+  // True if the directory where the walk stands has a link `..data`. If the file system does not
+  // say, the walk fails: a volume taken for a plain directory would be read through its links, one
+  // by one.
   bool HasDataLink() {
     const auto entry = file_system_->OpenEntry(Here().fd->get(), kDataLink);
-    if (!entry.ok()) return false;
+    if (absl::IsNotFound(entry.status())) return false;
+    if (!entry.ok()) return Fail(entry.status());
     const auto stat = file_system_->Stat(entry->get());
-    return stat.ok() && stat->kind == FileKind::kLink;
+    if (!stat.ok()) return Fail(stat.status());
+    return stat->kind == FileKind::kLink;
   }
 
   // Goes on from the directory where the walk stands.

@@ -27,7 +27,7 @@ constexpr char kDescription[] =
 constexpr char kFooter[] = R"(
 Every setting can be given by flag, environment variable or file; the first of them that has it
 wins. Environment variables take lists with commas or line breaks between the elements. Settings of
-single sources, such as settle and limits, are given in the file. docs/configuration.md has them all.
+single sources, such as settle and limits, are given in the file: docs/configuration.md has them.
 
 Examples:
   confstreamd --source app=/etc/app

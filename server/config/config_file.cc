@@ -193,10 +193,10 @@ class ConfigFileReader {
                                 ": {path: PATH}"));
         continue;
       }
-      const size_t layer_.errorsbefore = layer_.errors.size();
+      const size_t errors_before = layer_.errors.size();
       ReadSourceSettings(value, absl::StrCat("source ", Shown(key)), "", &source.path,
                          &source.settings);
-      if (source.path.name.empty() && layer_.errors.size() == layer_.errorsbefore) {
+      if (source.path.name.empty() && layer_.errors.size() == errors_before) {
         Error(key, absl::StrCat("source ", Shown(key),
                                 " has no `path`: write the directory or file to serve"));
       }

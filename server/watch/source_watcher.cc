@@ -271,9 +271,8 @@ void SourceWatcher::TakeAnswer(const ReadAnswer& answer, Instant now) {
       break;
     case ReadOutcome::kFailed:
       source->debouncer.ReadingWasVoid(now);
-      source->read_not_before = now + source->retry;
+      source->read_not_before = source->plan_at = now + source->retry;
       source->retry = std::min(2 * source->retry, kLongestRetry);
-      source->plan_at = now + source->retry;
       break;
   }
 }

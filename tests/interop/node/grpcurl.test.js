@@ -1,13 +1,15 @@
-// grpcurl: what a person reaches for first. It knows the protocol by reflection only.
+// grpcurl: what a person reaches for first. It knows the API by reflection only.
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { startConfstreamd } from './confstreamd.js';
 
 const timeout = 60_000;
+const here = fileURLToPath(new URL('.', import.meta.url));
 const grpcurl = process.env.GRPCURL;
 assert.ok(grpcurl, 'GRPCURL must name the program; ./dev interop does that');
 
@@ -33,12 +35,13 @@ async function assertAnswers(at) {
   const request = JSON.stringify({ source: 'demo', until_in_sync: true });
   const watched = JSON.parse(await run(...flags, '-d', request, target, 'confstream.v1.ConfigService/Watch'));
   assert.equal(watched.reason, 'WATCH_REASON_INITIAL');
-  assert.equal(watched.inSync, true);
+  assert.equal(watched.in_sync, true);
   assert.equal(watched.header.version, '1');
   assert.equal(Buffer.from(watched.snapshot.files[0].content, 'base64').toString(), 'x: 1\n');
 
   for (const service of ['', 'confstream.v1.ConfigService', 'source/demo']) {
-    const health = JSON.parse(await run(...flags, '-d', JSON.stringify({ service }), target, 'grpc.health.v1.Health/Check'));
+    const asked = ['-import-path', here, '-proto', 'health.proto', '-d', JSON.stringify({ service })];
+    const health = JSON.parse(await run(...flags, ...asked, target, 'grpc.health.v1.Health/Check'));
     assert.equal(health.status, 'SERVING', service);
   }
 }

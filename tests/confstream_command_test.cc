@@ -1,0 +1,455 @@
+// The command `confstream` against a server that plays scripts: in this process where output and
+// exit code are the matter, as the real program where signals and pipes are.
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/cli/commands.h"
+#include "client/cli/exit_code.h"
+#include "client/cpp/grpc_protocols.pb.h"
+#include "server/base/clock.h"
+#include "server/base/unique_fd.h"
+#include "tests/fakes/scripted_config_service.h"
+
+extern char** environ;
+
+namespace confstream {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+v1::SourceSummary Summary(const ScriptedVersion& version, v1::SourceState state) {
+  v1::SourceSummary summary;
+  *summary.mutable_header() = HeaderOf(version);
+  summary.mutable_status()->set_state(state);
+  summary.mutable_status()->mutable_state_since()->set_seconds(1769853600);
+  summary.mutable_status()->set_change_detection(v1::CHANGE_DETECTION_INOTIFY);
+  summary.mutable_status()->set_served_version(version.version);
+  summary.set_file_count(static_cast<int64_t>(version.files.size()));
+  summary.set_size_bytes(2048);
+  return summary;
+}
+
+v1::Violation YamlViolation() {
+  v1::Violation violation;
+  violation.set_path("app.yaml");
+  violation.set_line(3);
+  violation.set_column(5);
+  violation.set_rule("yaml.syntax");
+  violation.set_message("a mapping value is not allowed here");
+  return violation;
+}
+
+class ConfstreamCommandTest : public ::testing::Test {
+ protected:
+  static ScriptedVersion App(int64_t version, std::map<std::string, std::string> files) {
+    ScriptedVersion scripted;
+    scripted.version = version;
+    scripted.files = std::move(files);
+    if (version > 1) scripted.reason = v1::WATCH_REASON_UPDATE;
+    return scripted;
+  }
+
+  void Play(std::vector<v1::WatchResponse> messages, bool hold_open = false) {
+    WatchScript script;
+    script.messages = std::move(messages);
+    script.hold_open = hold_open;
+    server_.Play(script);
+  }
+
+  Outcome Run(std::vector<std::string> args) {
+    args.insert(args.end(), {"--server", server_.address()});
+    std::ostringstream out, err;
+    Console console{&out, &err};
+    const int code = RunConfstream(args, &console);
+    return {code, out.str(), err.str()};
+  }
+
+  ScriptedConfigService server_;
+};
+
+TEST_F(ConfstreamCommandTest, GetPrintsAFileByteForByte) {
+  const std::string bytes("a: 1\r\n\x00\x1b\xff no newline", 21);
+  Play(SnapshotOf(App(4, {{"a*.bin", bytes}})));
+  const Outcome outcome = Run({"get", "app", "a*.bin"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, bytes);
+  const auto request = server_.requests().at(0);
+  EXPECT_TRUE(request.until_in_sync());
+  EXPECT_THAT(request.path_globs(), ElementsAre("a\\*.bin")) << "a path of get is no glob";
+}
+
+TEST_F(ConfstreamCommandTest, GetPrintsAFileOf20MiB) {
+  const std::string content(size_t{20} << 20, 'x');
+  Play(SnapshotOf(App(1, {{"big", content}})));
+  const Outcome outcome = Run({"get", "app", "big"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_TRUE(outcome.out == content);
+}
+
+TEST_F(ConfstreamCommandTest, GetListsTheFilesOfASource) {
+  Play(SnapshotOf(App(7, {{"a.yaml", "a: 1\n"}, {"b\x1b[31m", std::string(1536, 'b')}})));
+  const Outcome outcome = Run({"get", "app"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.out, StartsWith("app version 7, sha256:"));
+  EXPECT_THAT(outcome.out, HasSubstr("1.5 KiB"));
+  EXPECT_THAT(outcome.out, HasSubstr("b\\x1b[31m"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("\x1b"))) << "no colours in a pipe, no escapes from names";
+}
+
+TEST_F(ConfstreamCommandTest, GetAsJsonHoldsAllContents) {
+  Play(SnapshotOf(App(7, {{"a.yaml", "a: 1\n"}, {"bin", "\xff"}})));
+  const Outcome outcome = Run({"get", "app", "-o", "json"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  const json parsed = json::parse(outcome.out);
+  EXPECT_EQ(parsed["version"], 7);
+  EXPECT_EQ(parsed["files"][0]["content"], "a: 1\n");
+  EXPECT_EQ(parsed["files"][1]["content_base64"], "/w==");
+}
+
+TEST_F(ConfstreamCommandTest, GetSaysWhatIsMissing) {
+  Play(SnapshotOf(App(7, {})));
+  Outcome outcome = Run({"get", "app", "nope"});
+  EXPECT_EQ(outcome.code, kExitNotFound);
+  EXPECT_THAT(outcome.err, HasSubstr("has no file `nope` in version 7"));
+  EXPECT_EQ(outcome.out, "");
+
+  outcome = Run({"get", "other"});  // no script: NOT_FOUND
+  EXPECT_EQ(outcome.code, kExitNotFound);
+  EXPECT_THAT(outcome.err, HasSubstr("confstream ls"));
+}
+
+TEST_F(ConfstreamCommandTest, GetOfASourceWithoutContentSaysWhyAndDoesNotWait) {
+  v1::SourceStatus waiting;
+  waiting.set_state(v1::SOURCE_STATE_WAITING);
+  *waiting.add_violations() = YamlViolation();
+  Play({StatusAt(App(0, {}), waiting)}, /*hold_open=*/true);
+  const Outcome outcome = Run({"get", "app"});
+  EXPECT_EQ(outcome.code, kExitNotServing);
+  EXPECT_THAT(outcome.err, HasSubstr("it is WAITING"));
+  EXPECT_THAT(outcome.err, HasSubstr("app.yaml:3:5 yaml.syntax: a mapping value"));
+}
+
+TEST_F(ConfstreamCommandTest, GetOfASilentServerEndsAfterTheTimeout) {
+  Play({}, /*hold_open=*/true);
+  const Outcome outcome = Run({"get", "app", "--timeout", "50ms"});
+  EXPECT_EQ(outcome.code, kExitUnreachable);
+  EXPECT_THAT(outcome.err, HasSubstr("did not answer in time"));
+}
+
+TEST_F(ConfstreamCommandTest, AServerThatIsNotThereIsNamedWithTheRemedy) {
+  server_.Stop();
+  for (const auto& args : std::vector<std::vector<std::string>>{
+           {"ls"}, {"get", "app"}, {"status"}, {"status", "--health"}}) {
+    const Outcome outcome = Run(args);
+    EXPECT_EQ(outcome.code, kExitUnreachable) << args[0];
+    EXPECT_THAT(outcome.err, HasSubstr(server_.address()));
+    EXPECT_THAT(outcome.err, HasSubstr("CONFSTREAM_SERVER"));
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+TEST_F(ConfstreamCommandTest, LsShowsAllPages) {
+  v1::ListSourcesResponse one, two;
+  *one.add_sources() = Summary(App(3, {{"a", "1"}}), v1::SOURCE_STATE_SERVING);
+  ScriptedVersion waiting = App(0, {});
+  waiting.source = "later";
+  *two.add_sources() = Summary(waiting, v1::SOURCE_STATE_WAITING);
+  server_.List({one, two});
+  Outcome outcome = Run({"ls"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  const std::vector<std::string> lines = absl::StrSplit(outcome.out, '\n');
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_THAT(lines[0], StartsWith("SOURCE  STATE    VERSION"));
+  EXPECT_THAT(lines[1], StartsWith("app     SERVING        3      1  2.0 KiB"));
+  EXPECT_THAT(lines[2], StartsWith("later   WAITING        -      -        -"));
+
+  outcome = Run({"ls", "-o", "json"});
+  EXPECT_EQ(json::parse(outcome.out)["sources"][1]["state"], "WAITING");
+  outcome = Run({"ls", "-o", "raw"});
+  EXPECT_EQ(outcome.code, kExitError);
+}
+
+TEST_F(ConfstreamCommandTest, StatusShowsViolationsAndFailsUnlessAllIsWell) {
+  server_.SetHealth("confstream.v1.ConfigService", true);
+  v1::ListSourcesResponse page;
+  *page.add_sources() = Summary(App(3, {}), v1::SOURCE_STATE_SERVING);
+  server_.List({page});
+  EXPECT_EQ(Run({"status"}).code, kExitOk);
+
+  ScriptedVersion bad = App(9, {});
+  bad.source = "bad";
+  *page.add_sources() = Summary(bad, v1::SOURCE_STATE_DEGRADED);
+  *page.mutable_sources(1)->mutable_status()->add_violations() = YamlViolation();
+  page.mutable_sources(1)->mutable_status()->set_violations_total(12);
+  server_.List({page});
+  Outcome outcome = Run({"status"});
+  EXPECT_EQ(outcome.code, kExitNotServing);
+  EXPECT_THAT(outcome.out, HasSubstr("server " + server_.address() + ": SERVING"));
+  EXPECT_THAT(outcome.out, HasSubstr("  app.yaml:3:5 yaml.syntax: a mapping value is not allowed"));
+  EXPECT_THAT(outcome.out, HasSubstr("and 11 more"));
+  EXPECT_THAT(outcome.out, HasSubstr("INOTIFY"));
+
+  EXPECT_EQ(Run({"status", "app"}).code, kExitOk);
+  EXPECT_EQ(Run({"status", "none"}).code, kExitNotFound);
+  outcome = Run({"status", "bad", "-o", "json"});
+  EXPECT_EQ(outcome.code, kExitNotServing);
+  const json parsed = json::parse(outcome.out);
+  EXPECT_EQ(parsed["healthy"], false);
+  EXPECT_EQ(parsed["sources"][0]["violations"][0]["line"], 3);
+
+  server_.SetHealth("confstream.v1.ConfigService", false);
+  EXPECT_EQ(Run({"status", "app"}).code, kExitNotServing);
+}
+
+TEST_F(ConfstreamCommandTest, StatusHealthAsksForTheServerOnly) {
+  Outcome outcome = Run({"status", "--health"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "SERVING\n");
+  server_.SetHealth("", false);
+  outcome = Run({"status", "--health"});
+  EXPECT_EQ(outcome.code, kExitNotServing);
+  EXPECT_EQ(outcome.out, "NOT_SERVING\n");
+}
+
+TEST_F(ConfstreamCommandTest, WatchShowsChangesAsAUnifiedDiff) {
+  ScriptedVersion second =
+      App(5, {{"a.yaml", "one\n2\x1b\nthree\n"}, {"bin", "\xff"}, {"new", "hello"}});
+  second.skipped_versions = 3;
+  second.missing_globs = {"x*"};
+  Play(Then(SnapshotOf(App(1, {{"a.yaml", "one\ntwo\nthree\n"}, {"bin", "\xfe"}, {"old", "x\n"}})),
+            SnapshotOf(second)),
+       true);
+  const Outcome outcome = Run({"watch", "app", "--count", "2"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("app  version 1  "));
+  EXPECT_THAT(outcome.out, HasSubstr("  INITIAL\n  a.yaml  14 B\n  bin  1 B\n  old  2 B\n"));
+  EXPECT_THAT(outcome.out, HasSubstr("  UPDATE  skipped 3\nno file matches `x*`\n"
+                                     "--- a/a.yaml\n+++ b/a.yaml\n"
+                                     "@@ -1,3 +1,3 @@\n one\n-two\n+2\\x1b\n three\n"
+                                     "Binary files a/bin and b/bin differ (1 B -> 1 B)\n"
+                                     "--- /dev/null\n+++ b/new\n@@ -0,0 +1 @@\n+hello\n"
+                                     "\\ No newline at end of file\n"
+                                     "--- a/old\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"));
+}
+
+TEST_F(ConfstreamCommandTest, WatchAsJsonTellsEveryEventOnALine) {
+  v1::SourceStatus degraded;
+  degraded.set_state(v1::SOURCE_STATE_DEGRADED);
+  degraded.set_served_version(1);
+  degraded.set_violations_total(1);
+  *degraded.add_violations() = YamlViolation();
+  const ScriptedVersion first = App(1, {{"a", "1"}});
+  Play(Then(SnapshotOf(first), {StatusAt(first, degraded), HeartbeatAt(first, false)}));
+  Play(Then({HeartbeatAt(first, true)}, SnapshotOf(App(2, {{"a", "2"}}))), true);
+  const Outcome outcome = Run({"watch", "app", "-o", "json", "--count", "2"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  std::vector<json> events;
+  std::vector<std::string> types;
+  for (const absl::string_view line : absl::StrSplit(outcome.out, '\n', absl::SkipEmpty())) {
+    events.push_back(json::parse(std::string(line)));
+    types.push_back(events.back()["type"]);
+  }
+  ASSERT_THAT(types, ElementsAre("connected", "snapshot", "status", "heartbeat", "disconnected",
+                                 "connected", "heartbeat", "snapshot"));
+  EXPECT_EQ(events[1]["files"][0]["content"], "1");
+  EXPECT_EQ(events[1]["reason"], "INITIAL");
+  EXPECT_EQ(events[1]["version"], 1);
+  EXPECT_EQ(events[2]["violations"][0]["rule"], "yaml.syntax");
+  EXPECT_EQ(events[4]["error"]["code"], "UNAVAILABLE");
+  EXPECT_EQ(events[6]["in_sync"], true);
+  EXPECT_THAT(outcome.err, HasSubstr("lost the server at"));
+  EXPECT_THAT(outcome.err, HasSubstr("again"));
+  EXPECT_EQ(server_.requests()[1].resume_token(), "token-e1-1");
+}
+
+TEST_F(ConfstreamCommandTest, WatchRawPrintsTheFileWhenItChanges) {
+  Play(Then(Then(SnapshotOf(App(1, {{"a", "one\n"}})), SnapshotOf(App(2, {{"a", "one\n"}}))),
+            SnapshotOf(App(3, {{"a", "three\n"}}))),
+       true);
+  const Outcome outcome = Run({"watch", "app", "a", "-o", "raw", "-n", "3"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "one\nthree\n");
+  EXPECT_EQ(Run({"watch", "app", "-o", "raw"}).code, kExitError);
+}
+
+TEST_F(ConfstreamCommandTest, WatchAsksForWhatTheOptionsSay) {
+  Play(SnapshotOf(App(1, {{"a", "1"}})));
+  const Outcome outcome = Run({"watch", "app", "*.yaml", "b/**", "--until-in-sync", "--heartbeat",
+                               "1500ms", "--min-interval", "2s", "--client-id", "me"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  const auto request = server_.requests().at(0);
+  EXPECT_THAT(request.path_globs(), ElementsAre("*.yaml", "b/**"));
+  EXPECT_TRUE(request.until_in_sync());
+  EXPECT_EQ(request.heartbeat_interval().seconds(), 1);
+  EXPECT_EQ(request.heartbeat_interval().nanos(), 500000000);
+  EXPECT_EQ(request.min_update_interval().seconds(), 2);
+  EXPECT_EQ(request.client_id(), "me");
+}
+
+TEST_F(ConfstreamCommandTest, WatchOfARemovedSourceEndsWithNotFound) {
+  WatchScript script;
+  script.messages = SnapshotOf(App(1, {{"a", "1"}}));
+  script.ending = grpc::Status(grpc::StatusCode::NOT_FOUND, "source `app` was removed");
+  server_.Play(script);
+  const Outcome outcome = Run({"watch", "app"});
+  EXPECT_EQ(outcome.code, kExitNotFound);
+  EXPECT_THAT(outcome.err, HasSubstr("was removed"));
+}
+
+TEST_F(ConfstreamCommandTest, WatchEndsWhenItsTimeIsOver) {
+  Play(SnapshotOf(App(1, {{"a", "1"}})), true);
+  EXPECT_EQ(Run({"watch", "app", "--timeout", "300ms"}).code, kExitTimeOver);
+  server_.Stop();
+  EXPECT_EQ(Run({"watch", "app", "--timeout", "300ms"}).code, kExitUnreachable);
+}
+
+TEST_F(ConfstreamCommandTest, HelpNamesTheExitCodesAndWrongUsageIsAnError) {
+  Outcome outcome = Run({"--help"});
+  EXPECT_EQ(outcome.code, kExitOk);
+  EXPECT_THAT(outcome.out, HasSubstr("Exit codes:"));
+  EXPECT_EQ(Run({}).code, kExitError);
+  for (const auto& args : std::vector<std::vector<std::string>>{{"get"},
+                                                                {"wotch", "x"},
+                                                                {"ls", "-o", "xml"},
+                                                                {"watch", "x", "--heartbeat", "3"},
+                                                                {"watch", "x", "-n", "0"},
+                                                                {"get", "a", "b", "c"},
+                                                                {"ls", "--timeout", "-1s"}}) {
+    outcome = Run(args);
+    EXPECT_EQ(outcome.code, kExitError) << args[0];
+    EXPECT_NE(outcome.err, "");
+    EXPECT_EQ(outcome.out, "");
+  }
+}
+
+// The program itself, with its output on a pipe.
+class Program {
+ public:
+  explicit Program(std::vector<std::string> args) {
+    int out[2];
+    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+    out_ = UniqueFd(out[0]);
+    const UniqueFd theirs(out[1]);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
+    args.insert(args.begin(), "confstream");
+    std::vector<char*> argv;
+    for (std::string& arg : args) argv.push_back(arg.data());
+    argv.push_back(nullptr);
+    EXPECT_EQ(posix_spawn(&pid_, CONFSTREAM_COMMAND, &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  ~Program() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+  }
+
+  // True once the output holds `text`; false if it ends or 20 s pass before.
+  bool AwaitOutput(const std::string& text) {
+    const Instant deadline = clock_.Now() + absl::Seconds(20);
+    while (!absl::StrContains(seen_, text)) {
+      pollfd readable{out_.get(), POLLIN, 0};
+      const auto left = absl::ToInt64Milliseconds(deadline - clock_.Now());
+      if (left <= 0 || poll(&readable, 1, static_cast<int>(left)) <= 0) return false;
+      char buffer[4096];
+      const ssize_t got = read(out_.get(), buffer, sizeof(buffer));
+      if (got <= 0) return false;
+      seen_.append(buffer, static_cast<size_t>(got));
+    }
+    return true;
+  }
+
+  void CloseOutput() { out_.Reset(); }
+  void Signal(int number) { kill(pid_, number); }
+
+  // The exit code; -N if signal N ended it. ctest's own limit is the deadline.
+  int Wait() {
+    int status = 0;
+    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
+    pid_ = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  }
+
+ private:
+  const SystemClock clock_;
+  UniqueFd out_;
+  pid_t pid_ = -1;
+  std::string seen_;
+};
+
+TEST_F(ConfstreamCommandTest, SignalsEndAWatchCleanly) {
+  for (const int number : {SIGINT, SIGTERM}) {
+    Play(SnapshotOf(App(1, {{"a", "1"}})), true);
+    Program program({"watch", "app", "--server", server_.address()});
+    ASSERT_TRUE(program.AwaitOutput("version 1"));
+    program.Signal(number);
+    EXPECT_EQ(program.Wait(), 0);
+  }
+}
+
+TEST_F(ConfstreamCommandTest, ASignalBeforeTheCountIsReachedIsTold) {
+  Play(SnapshotOf(App(1, {{"a", "1"}})), true);
+  Program program({"watch", "app", "--count", "2", "--server", server_.address()});
+  ASSERT_TRUE(program.AwaitOutput("version 1"));
+  program.Signal(SIGTERM);
+  EXPECT_EQ(program.Wait(), 128 + SIGTERM);
+}
+
+TEST_F(ConfstreamCommandTest, AReaderThatLeavesEndsAQuietWatch) {
+  Play(SnapshotOf(App(1, {{"a", "1"}})), true);
+  Program program({"watch", "app", "--server", server_.address()});
+  ASSERT_TRUE(program.AwaitOutput("version 1"));
+  program.CloseOutput();
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST_F(ConfstreamCommandTest, AReaderThatLeavesEndsGetWithoutComplaint) {
+  Play(SnapshotOf(App(1, {{"big", std::string(size_t{4} << 20, 'x')}})));
+  Program program({"get", "app", "big", "--server", server_.address()});
+  ASSERT_TRUE(program.AwaitOutput("xxx"));
+  program.CloseOutput();
+  EXPECT_EQ(program.Wait(), 0);
+}
+
+TEST_F(ConfstreamCommandTest, UnixSocketsAreServersToo) {
+  std::string directory = ::testing::TempDir() + "/confstreamXXXXXX";
+  ASSERT_NE(mkdtemp(directory.data()), nullptr);
+  const std::string address = absl::StrCat("unix:", directory, "/s");
+  {
+    ScriptedConfigService server(address);
+    Program program({"status", "--health", "--server", address});
+    EXPECT_TRUE(program.AwaitOutput("SERVING"));
+    EXPECT_EQ(program.Wait(), 0);
+  }
+  unlink((directory + "/s").c_str());
+  rmdir(directory.c_str());
+}
+
+}  // namespace
+}  // namespace confstream

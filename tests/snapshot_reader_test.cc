@@ -1,0 +1,399 @@
+#include "server/snapshot/snapshot_reader.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/fakes/files.h"
+#include "tests/fakes/hooked_file_system.h"
+#include "tests/fakes/kubelet_volume.h"
+#include "tests/fakes/temporary_directory.h"
+
+namespace confstream {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// The machine's clock with the wall clock shifted, to make files older than they are.
+class ShiftedClock final : public Clock {
+ public:
+  absl::Time WallNow() const override { return absl::Now() + shift; }
+  Instant Now() const override { return SystemClock().Now(); }
+  absl::Duration shift = absl::ZeroDuration();
+};
+
+class SnapshotReaderTest : public testing::Test {
+ protected:
+  std::string Path(const std::string& relative) { return directory_.Path(relative); }
+
+  void Configure(const std::string& relative) {
+    config_.name = "s";
+    config_.path = Path(relative);
+    reader_ = std::make_unique<SnapshotReader>(&clock_, &file_system_, config_);
+  }
+
+  ReadRequest Request(ReadCause cause) {
+    ReadRequest request;
+    request.source = "s";
+    request.cause = cause;
+    request.route = LinkResolver(&real_).ResolveSource(config_.path, false);
+    if (const Hop* data = FindDataHop(request.route); data && cause == ReadCause::kCommit) {
+      request.commit = HopName{data->directory, data->name};
+    }
+    return request;
+  }
+
+  Reading Read(ReadCause cause) { return reader_->Read(Request(cause)); }
+
+  static std::vector<std::string> Contents(const Reading& reading) {
+    std::vector<std::string> contents;
+    for (const GenerationFile& file : reading.generation.files) {
+      contents.push_back(absl::StrCat(file.path, "=", file.content->bytes));
+    }
+    return contents;
+  }
+
+  // How many files' bytes are read by the next readings.
+  void CountReads() {
+    file_system_.before = [this](HookedFileSystem::Call call, const std::string&) {
+      if (call == HookedFileSystem::kOpenForReading) ++reads_;
+      return absl::OkStatus();
+    };
+  }
+
+  TemporaryDirectory directory_;
+  ShiftedClock clock_;
+  PosixFileSystem real_;
+  HookedFileSystem file_system_;
+  SourceConfig config_;
+  std::unique_ptr<SnapshotReader> reader_;
+  int reads_ = 0;
+};
+
+TEST_F(SnapshotReaderTest, VolumeReadThroughItsCommitPointNeedsNoQuiet) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a.yaml", "1"}, {"sub/b.yaml", "2"}});
+  Configure("v");
+  const Reading reading = Read(ReadCause::kCommit);
+  ASSERT_EQ(reading.result, Reading::kGeneration) << reading.status;
+  EXPECT_FALSE(reading.needs_quiet);
+  EXPECT_THAT(Contents(reading), ElementsAre("a.yaml=1", "sub/b.yaml=2"));
+}
+
+TEST_F(SnapshotReaderTest, SwapBetweenListingAndOpeningIsMovedAndNeverTorn) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a", "1"}, {"b", "1"}});
+  Configure("v");
+  const ReadRequest request = Request(ReadCause::kCommit);
+  bool swapped = false;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kOpenForReading && !swapped) {
+      swapped = true;
+      volume.Swap({{"a", "2"}, {"b", "2"}});
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(reader_->Read(request).result, Reading::kMoved);
+  EXPECT_TRUE(swapped);
+  EXPECT_THAT(Contents(Read(ReadCause::kCommit)), ElementsAre("a=2", "b=2"));
+}
+
+TEST_F(SnapshotReaderTest, SwapAfterOpeningLeavesTheOldGenerationWhole) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a", "1"}, {"b", "1"}});
+  Configure("v");
+  bool swapped = false;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kReadAt && !swapped) {
+      swapped = true;
+      volume.Swap({{"a", "2"}, {"b", "2"}});  // deletes the files that are open
+    }
+    return absl::OkStatus();
+  };
+  const Reading reading = Read(ReadCause::kCommit);
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_THAT(Contents(reading), ElementsAre("a=1", "b=1"));
+}
+
+TEST_F(SnapshotReaderTest, FileWrittenAfterTheCommitMakesItUnsettled) {
+  std::filesystem::create_directories(Path("one"));
+  WriteFile(Path("one/a"), "1");
+  SwapLink("one", Path("link"));
+  Configure("link");
+  ReadRequest request = Request(ReadCause::kCommit);
+  request.commit = HopName{directory_.path(), "link"};
+  EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  // File systems stamp changes by a coarse clock: write until the stamp has moved on.
+  const absl::Time swapped = request.route.hops.back().entry.ctime;
+  while (LinkResolver(&real_).Resolve(Path("one/a")).target_stat.ctime <= swapped) {
+    WriteFile(Path("one/a"), "2");
+  }
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, EmptyDirectoryBehindALinkIsUnsettledButAnEmptyVolumeIsValid) {
+  std::filesystem::create_directories(Path("empty"));
+  SwapLink("empty", Path("link"));
+  Configure("link");
+  ReadRequest request = Request(ReadCause::kCommit);
+  request.commit = HopName{directory_.path(), "link"};
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+
+  KubeletVolume volume(Path("v"));
+  volume.Swap({});
+  Configure("v");
+  const Reading reading = Read(ReadCause::kCommit);
+  EXPECT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_TRUE(reading.violations.empty());
+}
+
+TEST_F(SnapshotReaderTest, PlainDirectoryWithoutFilesIsAMistakeUnlessAllowed) {
+  std::filesystem::create_directories(Path("s"));
+  Configure("s");
+  Reading reading = Read(ReadCause::kSettled);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "source.empty");
+  config_.allow_empty = true;
+  Configure("s");
+  EXPECT_TRUE(Read(ReadCause::kSettled).violations.empty());
+}
+
+TEST_F(SnapshotReaderTest, PlainFilesRewrittenDuringTheReadingAreUnsettled) {
+  WriteFile(Path("s/a"), "1");
+  WriteFile(Path("s/b"), "1");
+  Configure("s");
+  int reads = 0;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kReadAt && ++reads == 2) {
+      WriteFile(Path("s/a"), "20");
+      WriteFile(Path("s/b"), "20");
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, FileAddedDuringTheReadingIsUnsettled) {
+  WriteFile(Path("s/a"), "1");
+  Configure("s");
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kOpenForReading) WriteFile(Path("s/b"), "1");
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, ForcedReadingTakesTheFirstPassAtRest) {
+  WriteFile(Path("s/a"), "1");
+  WriteFile(Path("s/b"), "1");
+  Configure("s");
+  int writes = 0;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kReadAt && writes < 2) {
+      ++writes;
+      WriteFile(Path("s/a"), std::string(1, '1') + std::string(writes, '+'));
+    }
+    return absl::OkStatus();
+  };
+  const Reading reading = Read(ReadCause::kForced);
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_THAT(Contents(reading), ElementsAre("a=1++", "b=1"));
+}
+
+TEST_F(SnapshotReaderTest, ForcedReadingOfWhatNeverRestsIsStillPublished) {
+  WriteFile(Path("s/a"), "0");
+  Configure("s");
+  int pass = 0;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    // Renamed over, so that the file being read keeps its size, and every pass finds another file.
+    if (call == HookedFileSystem::kReadAt) {
+      WriteFile(Path("next"), absl::StrCat(++pass % 10));
+      std::filesystem::rename(Path("next"), Path("s/a"));
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Read(ReadCause::kForced).result, Reading::kGeneration);
+}
+
+TEST_F(SnapshotReaderTest, RecheckTrustsOnlyWhatHasBeenLeftAlone) {
+  WriteFile(Path("s/a"), "1");
+  Configure("s");
+  EXPECT_EQ(Read(ReadCause::kRecheck).result, Reading::kUnsettled);
+  clock_.shift = absl::Seconds(1);
+  EXPECT_EQ(Read(ReadCause::kRecheck).result, Reading::kGeneration);
+}
+
+TEST_F(SnapshotReaderTest, PolledSourceIsNotTrustedToHaveSettled) {
+  WriteFile(Path("s/a"), "1");
+  Configure("s");
+  ReadRequest request = Request(ReadCause::kSettled);
+  request.watched = false;
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, UnchangedOldFilesAreNotReadAgain) {
+  for (int i = 0; i < 10; ++i) WriteFile(Path(absl::StrCat("s/f", i)), "x");
+  clock_.shift = absl::Seconds(10);
+  Configure("s");
+  CountReads();
+  Read(ReadCause::kSettled);
+  EXPECT_EQ(reads_, 10);
+  WriteFile(Path("s/f3"), "y");
+  ReadRequest request = Request(ReadCause::kSettled);
+  request.touched.Add("f3");
+  const Reading reading = reader_->Read(request);
+  EXPECT_EQ(reads_, 11);
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
+}
+
+TEST_F(SnapshotReaderTest, FreshFileIsReadAgainEvenIfItsStampsAreTheSame) {
+  WriteFile(Path("s/a"), "x");
+  Configure("s");
+  CountReads();
+  Read(ReadCause::kSettled);
+  Read(ReadCause::kSettled);
+  EXPECT_EQ(reads_, 2);
+}
+
+TEST_F(SnapshotReaderTest, SecondStoreThroughMmapIsFoundWhenNothingIsReused) {
+  WriteFile(Path("s/a"), "first");
+  const int fd = open(Path("s/a").c_str(), O_RDWR | O_CLOEXEC);
+  char* bytes = static_cast<char*>(mmap(nullptr, 5, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0));
+  ASSERT_NE(bytes, MAP_FAILED);
+  bytes[0] = 'F';  // the first store stamps the file
+  clock_.shift = absl::Seconds(10);
+  Configure("s");
+  EXPECT_THAT(Contents(Read(ReadCause::kSettled)), ElementsAre("a=First"));
+  bytes[1] = 'I';  // the second changes no stamp
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.reuse_nothing = true;
+  EXPECT_THAT(Contents(reader_->Read(request)), ElementsAre("a=FIrst"));
+  munmap(bytes, 5);
+  close(fd);
+}
+
+TEST_F(SnapshotReaderTest, NewGenerationSharesTheContentThatDidNotChange) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a", "same"}, {"b", "1"}});
+  Configure("v");
+  const Reading first = Read(ReadCause::kCommit);
+  volume.Swap({{"a", "same"}, {"b", "2"}});
+  ReadRequest request = Request(ReadCause::kCommit);
+  request.touched.AddAll();
+  const Reading second = reader_->Read(request);
+  EXPECT_EQ(first.generation.files[0].content, second.generation.files[0].content);
+  EXPECT_NE(first.generation.files[1].content, second.generation.files[1].content);
+}
+
+TEST_F(SnapshotReaderTest, TooLargeAFileIsRefusedBeforeItIsRead) {
+  config_.limits.max_file_bytes = 100;
+  WriteFile(Path("s/small"), "x");
+  ASSERT_EQ(truncate((WriteFile(Path("s/huge"), ""), Path("s/huge")).c_str(), int64_t{10} << 30),
+            0);
+  Configure("s");
+  CountReads();
+  const Reading reading = Read(ReadCause::kSettled);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "limits.file_size");
+  EXPECT_EQ(reading.violations[0].path, "huge");
+  EXPECT_EQ(reads_, 0);
+}
+
+TEST_F(SnapshotReaderTest, TooMuchTogetherIsRefused) {
+  config_.limits.max_total_bytes = 5;
+  WriteFile(Path("s/a"), "123");
+  WriteFile(Path("s/b"), "456");
+  Configure("s");
+  const Reading reading = Read(ReadCause::kSettled);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "limits.total_size");
+}
+
+TEST_F(SnapshotReaderTest, UnreadableFileFailsAndNamesIt) {
+  WriteFile(Path("s/a"), "1");
+  std::filesystem::permissions(Path("s/a"), std::filesystem::perms::none);
+  Configure("s");
+  const Reading reading = Read(ReadCause::kSettled);  // not as root
+  EXPECT_EQ(reading.result, Reading::kFailed);
+  EXPECT_THAT(std::string(reading.status.message()), HasSubstr("a: "));
+}
+
+TEST_F(SnapshotReaderTest, MissingSourceSaysWhereItsPathEnds) {
+  Configure("not/there");
+  const Reading reading = Read(ReadCause::kSettled);
+  EXPECT_EQ(reading.result, Reading::kMissing);
+  EXPECT_THAT(std::string(reading.status.message()), HasSubstr(Path("not")));
+}
+
+TEST_F(SnapshotReaderTest, ErrorAtAnyCallIsAFailureAndNeverAGeneration) {
+  WriteFile(Path("s/sub/a"), "1");
+  WriteFile(Path("s/b"), "2");
+  MakeLink("b", Path("s/c"));
+  Configure("s");
+  const ReadRequest request = Request(ReadCause::kSettled);
+  for (int failing = 0;; ++failing) {
+    int call_number = 0;
+    bool failed = false;
+    file_system_.before = [&](HookedFileSystem::Call, const std::string&) {
+      if (call_number++ != failing) return absl::OkStatus();
+      failed = true;
+      return absl::Status(absl::StatusCode::kUnknown, "input/output error");
+    };
+    reader_ = std::make_unique<SnapshotReader>(&clock_, &file_system_, config_);
+    const Reading reading = reader_->Read(request);
+    if (!failed) {
+      EXPECT_EQ(reading.result, Reading::kGeneration);
+      EXPECT_GT(failing, 30);
+      break;
+    }
+    EXPECT_NE(reading.result, Reading::kGeneration) << "error at call " << failing;
+  }
+}
+
+TEST_F(SnapshotReaderTest, TreeOfMoreFilesThanMayBeOpenIsReadWhole) {
+  for (size_t i = 0; i < SnapshotReader::kMaxOpenFiles + 10; ++i) {
+    WriteFile(Path(absl::StrCat("s/f", i)), "x");
+  }
+  Configure("s");
+  const Reading reading = Read(ReadCause::kSettled);
+  EXPECT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_EQ(reading.generation.files.size(), SnapshotReader::kMaxOpenFiles + 10);
+}
+
+// failure-cases.md, 30: two files carrying the same number, a swap as fast as it goes.
+TEST_F(SnapshotReaderTest, ReadingDuringSwapsIsNeverTorn) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a", "0"}, {"b", "0"}});
+  Configure("v");
+  std::thread writer([&volume] {
+    for (int i = 1; i <= 2000; ++i) {
+      volume.Swap({{"a", std::to_string(i)}, {"b", std::to_string(i)}});
+    }
+  });
+  int generations = 0;
+  std::string last;
+  while (last != "2000") {
+    const Reading reading = Read(ReadCause::kCommit);
+    if (reading.result != Reading::kGeneration) continue;
+    ASSERT_EQ(reading.generation.files.size(), 2u);
+    ASSERT_EQ(reading.generation.files[0].content->bytes,
+              reading.generation.files[1].content->bytes);
+    last = reading.generation.files[0].content->bytes;
+    ++generations;
+  }
+  writer.join();
+  EXPECT_GT(generations, 1);
+}
+
+}  // namespace
+}  // namespace confstream

@@ -1,0 +1,173 @@
+#include "server/base/source_tree.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tests/fakes/files.h"
+#include "tests/fakes/kubelet_volume.h"
+#include "tests/fakes/temporary_directory.h"
+
+namespace confstream {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class SourceTreeTest : public testing::Test {
+ protected:
+  SourceTreeTest() {
+    rules_.max_files = 100;
+    rules_.max_depth = 8;
+    std::filesystem::create_directories(Path("source"));
+  }
+
+  std::string Path(const std::string& relative) { return directory_.Path(relative); }
+
+  SourceTree List(const std::string& relative = "source") {
+    const LinkResolver resolver(&file_system_);
+    const ResolvedPath resolved = resolver.ResolveSource(Path(relative), false);
+    EXPECT_TRUE(resolved.status.ok()) << resolved.status;
+    auto tree = ListSourceTree(&file_system_, resolved, rules_);
+    EXPECT_TRUE(tree.ok()) << tree.status();
+    return tree.ok() ? *std::move(tree) : SourceTree();
+  }
+
+  static std::vector<std::string> Paths(const SourceTree& tree) {
+    std::vector<std::string> paths;
+    for (const TreeFile& file : tree.files) paths.push_back(file.path);
+    return paths;
+  }
+
+  static std::vector<std::string> Refusals(const SourceTree& tree) {
+    std::vector<std::string> refusals;
+    for (const TreeRefusal& refusal : tree.refusals) {
+      refusals.push_back(absl::StrCat(refusal.rule, " ", refusal.path));
+    }
+    return refusals;
+  }
+
+  static PathGlob Glob(absl::string_view pattern) { return *PathGlob::Parse(pattern); }
+
+  TemporaryDirectory directory_;
+  PosixFileSystem file_system_;
+  TreeRules rules_;
+};
+
+TEST_F(SourceTreeTest, FilesComeInByteOrderOfTheirWholePaths) {
+  WriteFile(Path("source/b.yaml"), "");
+  WriteFile(Path("source/a/z.yaml"), "");
+  WriteFile(Path("source/a.yaml"), "");
+  EXPECT_THAT(Paths(List()), ElementsAre("a.yaml", "a/z.yaml", "b.yaml"));  // '.' sorts before '/'
+}
+
+TEST_F(SourceTreeTest, KubernetesVolumeIsReadThroughDataAndDanglingKeysDoNotCount) {
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a.yaml", "1"}, {"sub/b.yaml", "2"}});
+  MakeLink("..data/removed", Path("volume/removed"));
+  const SourceTree tree = List("volume");
+  EXPECT_THAT(Paths(tree), ElementsAre("a.yaml", "sub/b.yaml"));
+  EXPECT_THAT(tree.refusals, IsEmpty());
+}
+
+TEST_F(SourceTreeTest, WhatEditorsAndCopyingProgramsLeaveIsNotPartOfTheSource) {
+  for (const char* name : {"a.yaml~", ".#a.yaml", "#a.yaml#", ".a.yaml.swp", ".a.yaml.swx", "4913",
+                           ".git", ".nfs0001", ".a.yaml.Xy12Zq", ".~tmp~", "..hidden"}) {
+    WriteFile(Path(absl::StrCat("source/", name)), "");
+  }
+  WriteFile(Path("source/.env"), "");
+  WriteFile(Path("source/a.yaml"), "");
+  EXPECT_THAT(Paths(List()), ElementsAre(".env", "a.yaml"));
+}
+
+TEST_F(SourceTreeTest, IncludeAndExcludeSelectByRelativePath) {
+  WriteFile(Path("source/a.yaml"), "");
+  WriteFile(Path("source/a.txt"), "");
+  WriteFile(Path("source/sub/b.yaml"), "");
+  WriteFile(Path("source/skip/c.yaml"), "");
+  rules_.include = {Glob("**/*.yaml")};
+  rules_.exclude = {Glob("skip")};
+  EXPECT_THAT(Paths(List()), ElementsAre("a.yaml", "sub/b.yaml"));
+}
+
+TEST_F(SourceTreeTest, LinkThatStaysInsideIsFollowedAndItsHopsAreTold) {
+  WriteFile(Path("source/real/a.yaml"), "");
+  MakeLink("real/a.yaml", Path("source/link.yaml"));
+  MakeLink("real", Path("source/dir"));
+  const SourceTree tree = List();
+  EXPECT_THAT(Paths(tree), ElementsAre("dir/a.yaml", "link.yaml", "real/a.yaml"));
+  EXPECT_THAT(tree.refusals, IsEmpty());
+  bool found = false;
+  for (const Hop& hop : tree.link_hops) {
+    found = found || (hop.directory == Path("source") && hop.name == "link.yaml");
+  }
+  EXPECT_TRUE(found);
+}
+
+TEST_F(SourceTreeTest, LinkThatLeadsOutIsRefusedWithLinkAndTargetUnlessItsRootIsListed) {
+  WriteFile(Path("outside/secret"), "");
+  MakeLink("../outside/secret", Path("source/leak"));
+  SourceTree tree = List();
+  EXPECT_THAT(Refusals(tree), ElementsAre("link.confinement leak"));
+  EXPECT_THAT(tree.refusals[0].message, HasSubstr(Path("outside/secret")));
+  EXPECT_THAT(Paths(tree), IsEmpty());
+
+  rules_.link_roots = {Path("outside")};
+  tree = List();
+  EXPECT_THAT(tree.refusals, IsEmpty());
+  EXPECT_THAT(Paths(tree), ElementsAre("leak"));
+}
+
+TEST_F(SourceTreeTest, LinksThatDangleOrRunInACircleAreRefused) {
+  MakeLink("nowhere", Path("source/dangling"));
+  std::filesystem::create_directories(Path("source/sub"));
+  MakeLink("..", Path("source/sub/up"));
+  MakeLink("self", Path("source/self"));
+  EXPECT_THAT(Refusals(List()),
+              testing::UnorderedElementsAre("link.dangling dangling", "link.loop sub/up",
+                                            "link.dangling self"));
+}
+
+TEST_F(SourceTreeTest, PipeIsRefusedWithoutBeingOpened) {
+  ASSERT_EQ(mkfifo(Path("source/pipe").c_str(), 0644), 0);
+  EXPECT_THAT(Refusals(List()), ElementsAre("file.type pipe"));
+  rules_.exclude = {Glob("pipe")};
+  EXPECT_THAT(Refusals(List()), IsEmpty());
+}
+
+TEST_F(SourceTreeTest, TooManyFilesAreRefusedOnce) {
+  rules_.max_files = 5;
+  for (int i = 0; i < 20; ++i) WriteFile(Path(absl::StrCat("source/f", i)), "");
+  EXPECT_THAT(Refusals(List()), ElementsAre("limits.files "));
+}
+
+TEST_F(SourceTreeTest, TreeOfEmptyDirectoriesIsBoundedToo) {
+  rules_.max_files = 5;
+  for (int i = 0; i < 20; ++i)
+    std::filesystem::create_directories(Path(absl::StrCat("source/d", i)));
+  EXPECT_THAT(Refusals(List()), ElementsAre("limits.files "));
+}
+
+TEST_F(SourceTreeTest, TooDeepADirectoryIsRefused) {
+  rules_.max_depth = 2;
+  WriteFile(Path("source/1/2/ok"), "");
+  WriteFile(Path("source/1/2/3/deep"), "");
+  const SourceTree tree = List();
+  EXPECT_THAT(Paths(tree), ElementsAre("1/2/ok"));
+  EXPECT_THAT(Refusals(tree), ElementsAre("limits.depth 1/2/3/"));
+}
+
+TEST_F(SourceTreeTest, SingleFileIsNamedAsConfigured) {
+  WriteFile(Path("v2"), "");
+  MakeLink("v2", Path("app.yaml"));
+  EXPECT_THAT(Paths(List("app.yaml")), ElementsAre("app.yaml"));
+}
+
+}  // namespace
+}  // namespace confstream

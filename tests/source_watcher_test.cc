@@ -1,0 +1,310 @@
+#include "server/watch/source_watcher.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "tests/fakes/files.h"
+#include "tests/fakes/hooked_event_source.h"
+#include "tests/fakes/kubelet_volume.h"
+#include "tests/fakes/temporary_directory.h"
+
+namespace confstream {
+namespace {
+
+// Keeps the requests for the test to answer.
+class RecordingLane final : public ReadLane {
+ public:
+  void Submit(ReadRequest request) override { requests.push_back(std::move(request)); }
+  std::vector<ReadRequest> requests;
+};
+
+class SourceWatcherTest : public testing::Test {
+ protected:
+  SourceWatcherTest()
+      : watcher_(std::make_unique<SourceWatcher>(&clock_, &file_system_, &events_, &lane_, &log_)) {
+  }
+
+  std::string Path(const std::string& relative) { return directory_.Path(relative); }
+
+  void Add(const std::string& name, const std::string& relative) {
+    SourceConfig config;
+    config.name = name;
+    config.path = Path(relative);
+    watcher_->AddSource(config, 1);
+  }
+
+  // Lets `ms` pass and takes a turn.
+  void Step(int ms = 0) {
+    now_ = now_ + absl::Milliseconds(ms);
+    next_ = watcher_->Step(now_);
+  }
+
+  // The one request made since the last call. Fails the test if there is not just one.
+  ReadRequest TakeRequest() {
+    EXPECT_EQ(lane_.requests.size(), 1u);
+    if (lane_.requests.size() != 1) return {};
+    ReadRequest request = std::move(lane_.requests[0]);
+    lane_.requests.clear();
+    return request;
+  }
+
+  void Answer(const ReadRequest& request, ReadOutcome outcome) {
+    watcher_->Answer({request.source, request.incarnation, outcome});
+    Step();
+  }
+
+  // Adds a source and answers its first reading.
+  void Start(const std::string& name, const std::string& relative) {
+    Add(name, relative);
+    Step();
+    Answer(TakeRequest(), ReadOutcome::kDone);
+    EXPECT_TRUE(lane_.requests.empty());
+  }
+
+  TemporaryDirectory directory_;
+  SystemClock clock_;
+  PosixFileSystem file_system_;
+  HookedEventSource events_;
+  RecordingLane lane_;
+  Logger log_{LogFormat::kText, LogLevel::kError};
+  std::unique_ptr<SourceWatcher> watcher_;
+  Instant now_ = Instant::FromSinceBoot(absl::Hours(1));
+  Instant next_;
+};
+
+TEST_F(SourceWatcherTest, NewSourceIsReadAtOnce) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Add("s", "s");
+  Step();
+  const ReadRequest request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kRecheck);
+  EXPECT_TRUE(request.touched.all);
+  EXPECT_TRUE(request.route.status.ok());
+}
+
+TEST_F(SourceWatcherTest, SwapIsReadInTheSameTurn) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a.yaml", "1"}});
+  Start("v", "v");
+  volume.Swap({{"a.yaml", "2"}});
+  Step();
+  const ReadRequest request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kCommit);
+  EXPECT_EQ(request.commit->name, "..data");
+  EXPECT_EQ(request.route.target, *volume.DataDirectory());
+}
+
+TEST_F(SourceWatcherTest, WriteInPlaceIsReadOnceItHasSettled) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(499);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(1);
+  const ReadRequest request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kSettled);
+  EXPECT_FALSE(request.touched.all);
+  EXPECT_EQ(request.touched.paths.count("a.yaml"), 1u);
+}
+
+TEST_F(SourceWatcherTest, OneReadingIsInFlightAndAChangeDuringItAsksForAnother) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  Step(500);
+  const ReadRequest first = TakeRequest();
+  WriteFile(Path("s/a.yaml"), "3");
+  Step();
+  Step(2000);
+  EXPECT_TRUE(lane_.requests.empty());
+  Answer(first, ReadOutcome::kDone);
+  EXPECT_EQ(TakeRequest().cause, ReadCause::kSettled);
+}
+
+TEST_F(SourceWatcherTest, MovedReadingIsAskedForAgainAsItWasAfterWatchingTheNewTarget) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a.yaml", "1"}});
+  Start("v", "v");
+  volume.Swap({{"a.yaml", "2"}});
+  Step();
+  const ReadRequest first = TakeRequest();
+  volume.Swap({{"a.yaml", "3"}});
+  events_.Drain();  // as if the swap had been found by the worker before its event was read
+  Answer(first, ReadOutcome::kMoved);
+  const ReadRequest second = TakeRequest();
+  EXPECT_EQ(second.cause, ReadCause::kCommit);
+  EXPECT_EQ(second.route.target, *volume.DataDirectory());
+}
+
+TEST_F(SourceWatcherTest, RefusedReadingIsTriedAgainLaterAndLater) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Add("s", "s");
+  Step();
+  Answer(TakeRequest(), ReadOutcome::kFailed);
+  Step(19);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(1);
+  Answer(TakeRequest(), ReadOutcome::kFailed);
+  Step(39);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(1);
+  EXPECT_EQ(TakeRequest().cause, ReadCause::kRecheck);
+}
+
+TEST_F(SourceWatcherTest, OverflowRescansEverySourceAndTrustsOnlyCommitPoints) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a.yaml", "1"}});
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("v", "v");
+  Start("s", "s");
+  volume.Swap({{"a.yaml", "2"}});
+  WriteFile(Path("s/a.yaml"), "2");
+  events_.Drain();  // lost
+  events_.extra_events.push_back({-1, WatchEvent::kEventsLost, "", false});
+  Step();
+  const ReadRequest swapped = TakeRequest();
+  EXPECT_EQ(swapped.source, "v");
+  EXPECT_EQ(swapped.cause, ReadCause::kCommit);
+  EXPECT_EQ(swapped.route.target, *volume.DataDirectory());
+  Step(500);
+  const ReadRequest written = TakeRequest();
+  EXPECT_EQ(written.source, "s");
+  EXPECT_TRUE(written.touched.all);
+  EXPECT_EQ(watcher_->rescans().overflow.load(), 1);
+}
+
+TEST_F(SourceWatcherTest, MissingPathAppearingByMkdirIsSeenAtAnyDepth) {
+  Start("s", "1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20");
+  WriteFile(Path("1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18/19/20/a.yaml"), "1");
+  for (int i = 0; i < 25; ++i) Step();
+  Step(500);
+  const ReadRequest request = TakeRequest();
+  EXPECT_TRUE(request.route.status.ok()) << request.route.status;
+}
+
+TEST_F(SourceWatcherTest, SubdirectoryMadeLaterIsWatched) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  std::filesystem::create_directories(Path("s/sub"));
+  Step();
+  Step(500);
+  Answer(TakeRequest(), ReadOutcome::kDone);
+  WriteFile(Path("s/sub/b.yaml"), "1");
+  Step();
+  Step(500);
+  EXPECT_EQ(TakeRequest().touched.paths.count("sub/b.yaml"), 1u);
+}
+
+TEST_F(SourceWatcherTest, AncestorReplacedByRenameIsSeen) {
+  WriteFile(Path("top/s/a.yaml"), "1");
+  Start("s", "top/s");
+  WriteFile(Path("other/s/a.yaml"), "2");
+  std::filesystem::rename(Path("top"), Path("gone"));
+  std::filesystem::rename(Path("other"), Path("top"));
+  Step();
+  const ReadRequest request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kCommit);
+  EXPECT_EQ(request.commit->name, "top");
+}
+
+TEST_F(SourceWatcherTest, OneOfTwoSourcesOfADirectoryRemovedLeavesTheOther) {
+  WriteFile(Path("s/a.yaml"), "1");
+  MakeLink("s", Path("link"));
+  Start("one", "s");
+  Start("two", "link");
+  watcher_->RemoveSource("one");
+  Step();
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  Step(500);
+  EXPECT_EQ(TakeRequest().source, "two");
+}
+
+TEST_F(SourceWatcherTest, SourceThatCannotBeWatchedIsLookedAtEverySecondAndWatchedWhenItCan) {
+  WriteFile(Path("s/a.yaml"), "1");
+  events_.before_watch = [](const std::string&) { return absl::ResourceExhaustedError("limit"); };
+  Add("s", "s");
+  Step();
+  ReadRequest request = TakeRequest();
+  EXPECT_FALSE(request.watched);
+  Answer(request, ReadOutcome::kDone);
+  Step(1000);
+  request = TakeRequest();
+  EXPECT_FALSE(request.watched);
+  events_.before_watch = [](const std::string&) { return absl::OkStatus(); };
+  Answer(request, ReadOutcome::kDone);
+  Step(1000);
+  request = TakeRequest();
+  EXPECT_TRUE(request.watched);
+  Answer(request, ReadOutcome::kDone);
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  Step(500);
+  EXPECT_EQ(TakeRequest().cause, ReadCause::kSettled);
+}
+
+TEST_F(SourceWatcherTest, PeriodicRescanLooksAgainAndEveryTenthReusesNothing) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  int full = 0;
+  for (int i = 0; i < 20; ++i) {
+    Step(60'000);
+    const ReadRequest request = TakeRequest();
+    EXPECT_EQ(request.cause, ReadCause::kRecheck);
+    EXPECT_FALSE(request.touched.all);
+    full += request.reuse_nothing ? 1 : 0;
+    Answer(request, ReadOutcome::kDone);
+  }
+  EXPECT_EQ(full, 2);
+}
+
+TEST_F(SourceWatcherTest, IdleSourceAsksForNoTurnBeforeItsRescan) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  EXPECT_GT(next_ - now_, absl::Seconds(20));
+}
+
+TEST_F(SourceWatcherTest, AnswerForASourceOfOldSettingsIsIgnored) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Add("s", "s");
+  Step();
+  const ReadRequest old = TakeRequest();
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("s");
+  watcher_->AddSource(config, 2);
+  Step();
+  const ReadRequest current = TakeRequest();
+  EXPECT_EQ(current.incarnation, 2u);
+  watcher_->Answer({"s", old.incarnation, ReadOutcome::kMoved});
+  Step();
+  EXPECT_TRUE(lane_.requests.empty());  // the current one is still in flight
+}
+
+TEST_F(SourceWatcherTest, ProbeSeesAnEventThatWasStillQueued) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  Step(500);
+  const ReadRequest request = TakeRequest();
+  std::thread watching([this] { watcher_->Run(); });
+  EXPECT_TRUE(watcher_->QuietSince(request));
+  WriteFile(Path("s/a.yaml"), "3");  // no turn is taken on purpose: the probe itself must look
+  EXPECT_FALSE(watcher_->QuietSince(request));
+  watcher_->Stop();
+  EXPECT_FALSE(watcher_->QuietSince(request));
+  watching.join();
+}
+
+}  // namespace
+}  // namespace confstream

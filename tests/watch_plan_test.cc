@@ -1,0 +1,191 @@
+#include "server/watch/watch_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/fakes/files.h"
+#include "tests/fakes/hooked_event_source.h"
+#include "tests/fakes/kubelet_volume.h"
+#include "tests/fakes/temporary_directory.h"
+
+namespace confstream {
+namespace {
+
+using testing::ElementsAre;
+
+class WatchPlanTest : public testing::Test {
+ protected:
+  std::string Path(const std::string& relative) { return directory_.Path(relative); }
+
+  std::unique_ptr<WatchPlan> PlanFor(const std::string& relative) {
+    SourceConfig config;
+    config.name = "s";
+    config.path = Path(relative);
+    return std::make_unique<WatchPlan>(&file_system_, &events_, config);
+  }
+
+  // What the plan makes of the events that have come, without those that mean nothing to it.
+  std::vector<EventMeaning> Meanings(const WatchPlan& plan) {
+    std::vector<EventMeaning> meanings;
+    for (const WatchEvent& event : events_.Drain()) {
+      EventMeaning meaning = plan.Interpret(event);
+      if (meaning.what != EventMeaning::kNothing) meanings.push_back(std::move(meaning));
+    }
+    return meanings;
+  }
+
+  TemporaryDirectory directory_;
+  PosixFileSystem file_system_;
+  HookedEventSource events_;
+};
+
+TEST_F(WatchPlanTest, WhatIsCreatedBetweenResolvingAndWatchingIsFound) {
+  auto plan = PlanFor("a/b/c");
+  bool done = false;
+  // The component appears after the path was resolved and before its directory is watched: no event
+  // will tell.
+  events_.before_watch = [&](const std::string& directory) {
+    if (!done && directory == directory_.path()) {
+      done = true;
+      WriteFile(Path("a/b/c/x.yaml"), "x: 1");
+    }
+    return absl::OkStatus();
+  };
+  const WatchPlan::Armed armed = plan->Arm();
+  EXPECT_TRUE(done);
+  EXPECT_TRUE(armed.agreed);
+  EXPECT_TRUE(plan->route().status.ok()) << plan->route().status;
+  WriteFile(Path("a/b/c/y.yaml"), "");
+  EXPECT_FALSE(Meanings(*plan).empty());  // and it is watched
+}
+
+TEST_F(WatchPlanTest, PathThatKeepsChangingIsGivenUpForNowWithinABound) {
+  std::filesystem::create_directories(Path("one"));
+  SwapLink("one", Path("link"));
+  auto plan = PlanFor("link");
+  int swaps = 0;
+  events_.before_watch = [&](const std::string& directory) {
+    if (directory == directory_.path()) {
+      SwapLink("one", Path("link"));
+      ++swaps;
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_FALSE(plan->Arm().agreed);
+  EXPECT_LT(swaps, 50);
+}
+
+TEST_F(WatchPlanTest, SwapOfDataIsACommitAndNothingElseInTheVolumeCounts) {
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a.yaml", "1"}});
+  auto plan = PlanFor("volume");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  volume.Swap({{"a.yaml", "2"}, {"new.yaml", "3"}});
+  std::vector<EventMeaning> commits;
+  for (EventMeaning& meaning : Meanings(*plan)) {
+    if (meaning.what == EventMeaning::kCommit) commits.push_back(std::move(meaning));
+    // Besides, only the end of the old directory and its files shows; the links of keys do not.
+    for (const std::string& path : meaning.touched) EXPECT_EQ(path, "a.yaml");
+  }
+  ASSERT_EQ(commits.size(), 1u);
+  EXPECT_EQ(commits[0].hop.name, "..data");
+  EXPECT_TRUE(commits[0].plan_again);
+}
+
+TEST_F(WatchPlanTest, LinkMadeByCreateIsNoCommit) {
+  WriteFile(Path("one/a"), "");
+  WriteFile(Path("two/a"), "");
+  MakeLink("one", Path("link"));
+  auto plan = PlanFor("link");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  MakeLink("two", Path("link"));  // unlink and symlink, as `ln -sfn` of BusyBox
+  for (const EventMeaning& meaning : Meanings(*plan)) {
+    EXPECT_EQ(meaning.what, EventMeaning::kChange);
+    EXPECT_TRUE(meaning.plan_again);
+  }
+}
+
+TEST_F(WatchPlanTest, RenameInsideADirectorySourceIsAChangeOfThatFile) {
+  WriteFile(Path("source/a.yaml"), "1");
+  auto plan = PlanFor("source");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  WriteFile(Path("elsewhere"), "2");
+  std::filesystem::rename(Path("elsewhere"), Path("source/a.yaml"));
+  const auto meanings = Meanings(*plan);
+  ASSERT_EQ(meanings.size(), 1u);
+  EXPECT_EQ(meanings[0].what, EventMeaning::kChange);
+  EXPECT_THAT(meanings[0].touched, ElementsAre("a.yaml"));
+  EXPECT_FALSE(meanings[0].touched_all);
+}
+
+TEST_F(WatchPlanTest, SingleFileReplacedAtomicallyIsACommitAndItsNeighboursDoNotCount) {
+  WriteFile(Path("etc/app.yaml"), "1");
+  auto plan = PlanFor("etc/app.yaml");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  WriteFile(Path("etc/other.yaml"), "x");
+  EXPECT_TRUE(Meanings(*plan).empty());
+  WriteFile(Path("new"), "2");
+  std::filesystem::rename(Path("new"), Path("etc/app.yaml"));
+  const auto meanings = Meanings(*plan);
+  ASSERT_EQ(meanings.size(), 1u);
+  EXPECT_EQ(meanings[0].what, EventMeaning::kCommit);
+}
+
+TEST_F(WatchPlanTest, PlainDirectoryThatBecomesAVolumeStaysOne) {
+  std::filesystem::create_directories(Path("volume"));
+  auto plan = PlanFor("volume");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a.yaml", "1"}});
+  bool commit = false;
+  for (const EventMeaning& meaning : Meanings(*plan)) {
+    commit = commit || (meaning.what == EventMeaning::kCommit && meaning.hop.name == "..data");
+  }
+  EXPECT_TRUE(commit);
+  ASSERT_TRUE(plan->Arm().agreed);
+  EXPECT_TRUE(plan->route().kubernetes_volume);
+  std::filesystem::remove(Path("volume/..data"));
+  ASSERT_TRUE(plan->Arm().agreed);
+  EXPECT_EQ(plan->route().status.code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(WatchPlanTest, RefusedWatchIsReportedAndTheRestStaysWatched) {
+  WriteFile(Path("source/a.yaml"), "1");
+  auto plan = PlanFor("source");
+  events_.before_watch = [&](const std::string& directory) {
+    return directory == directory_.path() ? absl::ResourceExhaustedError("limit")
+                                          : absl::OkStatus();
+  };
+  const WatchPlan::Armed armed = plan->Arm();
+  EXPECT_EQ(armed.watching.code(), absl::StatusCode::kResourceExhausted);
+  WriteFile(Path("source/a.yaml"), "2");
+  EXPECT_FALSE(Meanings(*plan).empty());
+}
+
+TEST_F(WatchPlanTest, HundredSwapsLeaveNoWatchBehind) {
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a.yaml", "0"}});
+  auto plan = PlanFor("volume");
+  ASSERT_TRUE(plan->Arm().agreed);
+  const size_t watched = events_.watched();
+  for (int i = 1; i <= 100; ++i) {
+    volume.Swap({{"a.yaml", std::to_string(i)}});
+    ASSERT_TRUE(plan->Arm().agreed);
+  }
+  EXPECT_EQ(events_.watched(), watched);
+  plan.reset();
+  EXPECT_EQ(events_.watched(), 0u);
+}
+
+}  // namespace
+}  // namespace confstream
