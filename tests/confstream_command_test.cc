@@ -18,7 +18,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
-#include "client/cpp/grpc_protocols.pb.h"
+#include "confstream/internal/grpc_protocols.pb.h"
 #include "server/base/clock.h"
 #include "server/base/unique_fd.h"
 #include "tests/fakes/scripted_config_service.h"
@@ -138,7 +138,7 @@ TEST_F(ConfstreamCommandTest, GetSaysWhatIsMissing) {
 
   outcome = Run({"get", "other"});  // no script: NOT_FOUND
   EXPECT_EQ(outcome.code, kExitNotFound);
-  EXPECT_THAT(outcome.err, HasSubstr("confstream ls"));
+  EXPECT_EQ(outcome.err, "confstream: the play is over\n");
 }
 
 TEST_F(ConfstreamCommandTest, GetOfASourceWithoutContentSaysWhyAndDoesNotWait) {
@@ -281,7 +281,8 @@ TEST_F(ConfstreamCommandTest, WatchAsJsonTellsEveryEventOnALine) {
   EXPECT_EQ(events[4]["error"]["code"], "UNAVAILABLE");
   EXPECT_EQ(events[6]["in_sync"], true);
   EXPECT_THAT(outcome.err, HasSubstr("lost the server at"));
-  EXPECT_THAT(outcome.err, HasSubstr("again"));
+  EXPECT_THAT(outcome.err, HasSubstr("connected to " + server_.address() + " again"));
+  EXPECT_THAT(outcome.err, HasSubstr("is version 1, the newest"));
   EXPECT_EQ(server_.requests()[1].resume_token(), "token-e1-1");
 }
 

@@ -12,9 +12,9 @@ namespace {
 using ::testing::HasSubstr;
 
 // Feeds all messages; the answer to the last one, or the first error.
-absl::StatusOr<std::shared_ptr<const ViewSnapshot>> TakeAll(
+absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> TakeAll(
     SnapshotAssembler* assembler, const std::vector<v1::WatchResponse>& messages) {
-  absl::StatusOr<std::shared_ptr<const ViewSnapshot>> taken(nullptr);
+  absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> taken(nullptr);
   for (const v1::WatchResponse& message : messages) {
     taken = assembler->Take(message);
     if (!taken.ok()) break;
@@ -36,7 +36,7 @@ TEST(SnapshotAssemblerTest, OneMessageIsAWholeSnapshot) {
   SnapshotAssembler assembler;
   const auto taken = TakeAll(&assembler, SnapshotOf(version));
   ASSERT_TRUE(taken.ok()) << taken.status();
-  const ViewSnapshot& snapshot = **taken;
+  const ReceivedSnapshot& snapshot = **taken;
   EXPECT_EQ(snapshot.header.version(), 3);
   EXPECT_EQ(snapshot.skipped_versions, 2);
   EXPECT_TRUE(snapshot.in_sync);

@@ -9,8 +9,8 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
-#include "client/cpp/grpc_protocols.pb.h"
 #include "client/cpp/rpc_status.h"
+#include "confstream/internal/grpc_protocols.pb.h"
 #include "tests/fakes/scripted_config_service.h"
 
 namespace confstream {
@@ -27,7 +27,7 @@ class Recorder final : public WatchObserver {
     last_ = std::move(last);
   }
 
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override {
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override {
     snapshots.push_back(snapshot);
     Add(absl::StrCat("snapshot ", snapshot->header.version()));
   }
@@ -45,7 +45,7 @@ class Recorder final : public WatchObserver {
   }
 
   std::vector<std::string> lines;
-  std::vector<std::shared_ptr<const ViewSnapshot>> snapshots;
+  std::vector<std::shared_ptr<const ReceivedSnapshot>> snapshots;
   std::vector<absl::Status> reasons;
   std::vector<absl::Duration> retries;
 
@@ -169,6 +169,7 @@ TEST_F(SourceWatchTest, ALieIsStartedOverWithoutAToken) {
   server_.Play(honest);
   EXPECT_TRUE(RunUntil("snapshot 2").ok());
   EXPECT_THAT(recorder_.lines, ElementsAre("snapshot 1", "disconnected", "snapshot 2"));
+  ASSERT_FALSE(recorder_.reasons.empty());
   EXPECT_EQ(recorder_.reasons[0].code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(server_.requests()[1].resume_token(), "");
 }
@@ -186,7 +187,7 @@ TEST_F(SourceWatchTest, ASilentServerMakesTheCopyStaleOnceAndIsLeft) {
   back.hold_open = true;
   server_.Play(back);
   EXPECT_TRUE(RunUntil("heartbeat 1 in sync").ok());
-  EXPECT_THAT(recorder_.lines, ElementsAre("snapshot 1", "stale", "disconnected", "disconnected",
+  ASSERT_THAT(recorder_.lines, ElementsAre("snapshot 1", "stale", "disconnected", "disconnected",
                                            "heartbeat 1 in sync"));
   EXPECT_THAT(std::string(recorder_.reasons[0].message()), HasSubstr("sent nothing for"));
   EXPECT_EQ(server_.requests()[2].resume_token(), "token-e1-1");
@@ -217,9 +218,9 @@ TEST_F(SourceWatchTest, UntilInSyncEndsWellOnlyAfterAMessageInSync) {
 }
 
 TEST_F(SourceWatchTest, TheServersRetryHintIsHonoured) {
-  client::RetryInfo retry;
+  internal::RetryInfo retry;
   retry.mutable_retry_delay()->set_nanos(400 * 1000 * 1000);
-  client::RpcStatus details;
+  internal::RpcStatus details;
   auto* const detail = details.add_details();
   detail->set_type_url("type.googleapis.com/google.rpc.RetryInfo");
   retry.SerializeToString(detail->mutable_value());
@@ -268,6 +269,26 @@ TEST_F(SourceWatchTest, AnUnreachableServerIsTriedAgainAndAgain) {
   }
 }
 
+TEST_F(SourceWatchTest, TheFirstAttemptAfterTheServerIsBackConnects) {
+  const std::string address = server_.address();
+  server_.Stop();
+  WatchScript script;
+  script.messages = SnapshotOf(App(1, "one"));
+  std::unique_ptr<ScriptedConfigService> second;
+  auto connection = Connection::To(address);
+  ASSERT_TRUE(connection.ok());
+  SourceWatch watch(connection->get(), options_, &recorder_);
+  recorder_.StopAt(&watch, [&](const std::string& line) {
+    if (recorder_.lines.size() == 3) {
+      second = std::make_unique<ScriptedConfigService>(address, std::deque<WatchScript>{script});
+    }
+    return line == "snapshot 1";
+  });
+  EXPECT_TRUE(watch.Run().ok());
+  EXPECT_THAT(recorder_.lines,
+              ElementsAre("disconnected", "disconnected", "disconnected", "snapshot 1"));
+}
+
 TEST_F(SourceWatchTest, WithoutRetryTheFirstEndingIsFinal) {
   options_.retry = false;
   server_.Stop();
@@ -276,6 +297,9 @@ TEST_F(SourceWatchTest, WithoutRetryTheFirstEndingIsFinal) {
 }
 
 TEST_F(SourceWatchTest, StopFromAnotherThreadEndsAnIdleStream) {
+  // Nothing else would end it.
+  options_.time_limit = absl::InfiniteDuration();
+  options_.request.mutable_heartbeat_interval();
   WatchScript idle;
   idle.hold_open = true;
   server_.Play(idle);
@@ -344,10 +368,10 @@ TEST(ConnectionTest, TakesHostAndPortAndUnixSocketsOnly) {
 }
 
 TEST(RpcStatusTest, ReadsReasonAndDelayAndBearsNonsense) {
-  client::ErrorInfo info;
+  internal::ErrorInfo info;
   info.set_reason("DRAINING");
   info.set_domain("confstream.dev");
-  client::RpcStatus details;
+  internal::RpcStatus details;
   auto* const detail = details.add_details();
   detail->set_type_url("type.googleapis.com/google.rpc.ErrorInfo");
   info.SerializeToString(detail->mutable_value());

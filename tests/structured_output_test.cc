@@ -70,7 +70,7 @@ TEST(StructuredOutputTest, VersionsAreNumbersAndUnsetFieldsAreLeftOut) {
 }
 
 TEST(StructuredOutputTest, BytesThatAreNoTextAreBase64) {
-  ViewSnapshot snapshot;
+  ReceivedSnapshot snapshot;
   snapshot.files.push_back(
       {"bin", std::make_shared<const std::string>("\xff\x00\x01", 3), {}, "", 1});
   Json json = Json::object();

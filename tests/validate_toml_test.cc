@@ -61,6 +61,7 @@ TEST(TomlNestingTest, TablesArraysAndPartsOfDottedNamesCount) {
   EXPECT_EQ(NestingOf("a = 1.5\nb = 1.5\nc = 2024-01-31T10:00:00.25Z\n"), 1);
   EXPECT_EQ(NestingOf("a.b.c = 1\n"), 3);
   EXPECT_EQ(NestingOf("a = [1.5, 2.5, [3.5]]\n"), 3);
+  EXPECT_EQ(NestingOf("a = [{b.c = 1}, {b.c = 1}, {b.c = 1}]\n"), 4);
   EXPECT_EQ(NestingOf("[a]\n"), 2);
   EXPECT_EQ(NestingOf("[a.b]\nc.d = 1\n"), 4);
   EXPECT_EQ(NestingOf("[[a.b]]\n"), 4);

@@ -7,15 +7,15 @@
 #include <string>
 #include <vector>
 
-#include "client/cli/command_line.h"
 #include "client/cli/console.h"
+#include "client/cli/invocation.h"
 
 namespace confstream {
 
-int RunLs(const CommandLine& line, const Console& console);
-int RunGet(const CommandLine& line, const Console& console);
-int RunWatch(const CommandLine& line, const Console& console);
-int RunStatus(const CommandLine& line, const Console& console);
+int RunLs(const Invocation& invocation, const Console& console);
+int RunGet(const Invocation& invocation, const Console& console);
+int RunWatch(const Invocation& invocation, const Console& console);
+int RunStatus(const Invocation& invocation, const Console& console);
 
 // All of the program but its process: reads `args` (without the program's name) and runs the
 // command. console->color is set from them.

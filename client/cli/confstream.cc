@@ -14,20 +14,20 @@ bool WantsColor(ColorMode mode, const Console& console) {
          (terminal == nullptr || std::string(terminal) != "dumb");
 }
 
-int Run(const CommandLine& line, const Console& console) {
-  switch (line.command) {
-    case CommandLine::Command::kLs:
-    case CommandLine::Command::kStatus:
-      if (line.output == OutputFormat::kRaw) {
+int Run(const Invocation& invocation, const Console& console) {
+  switch (invocation.command) {
+    case Invocation::Command::kLs:
+    case Invocation::Command::kStatus:
+      if (invocation.output == OutputFormat::kRaw) {
         console.Say("--output raw prints the bytes of a file: it is for `get` and `watch`");
         return kExitError;
       }
-      return line.command == CommandLine::Command::kLs ? RunLs(line, console)
-                                                       : RunStatus(line, console);
-    case CommandLine::Command::kGet:
-      return RunGet(line, console);
-    case CommandLine::Command::kWatch:
-      return RunWatch(line, console);
+      return invocation.command == Invocation::Command::kLs ? RunLs(invocation, console)
+                                                            : RunStatus(invocation, console);
+    case Invocation::Command::kGet:
+      return RunGet(invocation, console);
+    case Invocation::Command::kWatch:
+      return RunWatch(invocation, console);
   }
   return kExitError;
 }
@@ -35,11 +35,11 @@ int Run(const CommandLine& line, const Console& console) {
 }  // namespace
 
 int RunConfstream(const std::vector<std::string>& args, Console* console) {
-  const auto parsed = ParseCommandLine(args, *console);
+  const auto parsed = ParseInvocation(args, *console);
   if (const int* const code = std::get_if<int>(&parsed)) return FinishOutput(*console, *code);
-  const auto& line = std::get<CommandLine>(parsed);
-  console->color = WantsColor(line.color, *console);
-  return FinishOutput(*console, Run(line, *console));
+  const auto& invocation = std::get<Invocation>(parsed);
+  console->color = WantsColor(invocation.color, *console);
+  return FinishOutput(*console, Run(invocation, *console));
 }
 
 }  // namespace confstream

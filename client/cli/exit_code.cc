@@ -35,8 +35,7 @@ int Fail(const Console& console, const absl::Status& error, const std::string& a
                                ". Give it longer with --timeout"));
       return kExitUnreachable;
     case absl::StatusCode::kNotFound:
-      console.Say(
-          absl::StrCat(said, " (`confstream ls` lists the sources that ", address, " serves)"));
+      console.Say(said);
       return kExitNotFound;
     case absl::StatusCode::kUnimplemented:
       console.Say(absl::StrCat(ErrorText(error), " (is it a confstreamd that listens on ", address,

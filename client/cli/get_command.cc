@@ -17,7 +17,7 @@ class NewestContent final : public WatchObserver {
  public:
   void StopWhenEmpty(SourceWatch* watch) { watch_ = watch; }
 
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override {
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override {
     snapshot_ = snapshot;
   }
   void OnStatus(const v1::ResponseHeader&, const v1::SourceStatus& status) override {
@@ -26,12 +26,12 @@ class NewestContent final : public WatchObserver {
     watch_->Stop();
   }
 
-  const std::shared_ptr<const ViewSnapshot>& snapshot() const { return snapshot_; }
+  const std::shared_ptr<const ReceivedSnapshot>& snapshot() const { return snapshot_; }
   const v1::SourceStatus& nothing_yet() const { return nothing_yet_; }
 
  private:
   SourceWatch* watch_ = nullptr;
-  std::shared_ptr<const ViewSnapshot> snapshot_;
+  std::shared_ptr<const ReceivedSnapshot> snapshot_;
   v1::SourceStatus nothing_yet_;
 };
 
@@ -45,8 +45,9 @@ std::string LiteralGlob(const std::string& path) {
   return glob;
 }
 
-int FailEmpty(const CommandLine& line, const v1::SourceStatus& status, const Console& console) {
-  console.Say(absl::StrCat("source ", SafeForTerminal(line.source),
+int FailEmpty(const Invocation& invocation, const v1::SourceStatus& status,
+              const Console& console) {
+  console.Say(absl::StrCat("source ", SafeForTerminal(invocation.source),
                            " has no valid content yet, it is ", ShortName(status.state()),
                            status.violations().empty() ? "" : ":"));
   for (const v1::Violation& violation : status.violations()) {
@@ -55,9 +56,9 @@ int FailEmpty(const CommandLine& line, const v1::SourceStatus& status, const Con
   return kExitNotServing;
 }
 
-void PrintTable(const ViewSnapshot& snapshot, const Console& console) {
+void PrintTable(const ReceivedSnapshot& snapshot, const Console& console) {
   Table table({"PATH", "SIZE", "DIGEST", "CHANGED IN", "TYPE"}, {1, 3});
-  for (const ViewFile& file : snapshot.files) {
+  for (const ReceivedFile& file : snapshot.files) {
     table.Add({SafeForTerminal(file.path), HumanBytes(static_cast<int64_t>(file.content->size())),
                ShortDigest(file.digest.Text()), absl::StrCat(file.last_changed_version),
                SafeForTerminal(file.content_type)});
@@ -68,7 +69,7 @@ void PrintTable(const ViewSnapshot& snapshot, const Console& console) {
   table.Print(console);
 }
 
-int Print(const ViewSnapshot& snapshot, OutputFormat output, const Console& console) {
+int Print(const ReceivedSnapshot& snapshot, OutputFormat output, const Console& console) {
   switch (output) {
     case OutputFormat::kTable:
       PrintTable(snapshot, console);
@@ -94,36 +95,38 @@ int Print(const ViewSnapshot& snapshot, OutputFormat output, const Console& cons
 
 }  // namespace
 
-int RunGet(const CommandLine& line, const Console& console) {
-  const auto connection = Connection::To(line.server);
-  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+int RunGet(const Invocation& invocation, const Console& console) {
+  const auto connection = Connection::To(invocation.server);
+  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
 
   // Always Watch with until_in_sync: unlike GetSnapshot it takes content of any size.
   SourceWatchOptions options;
-  options.request.set_source(line.source);
+  options.request.set_source(invocation.source);
   options.request.set_until_in_sync(true);
-  options.request.set_client_id(line.client_id);
-  if (!line.paths.empty()) options.request.add_path_globs(LiteralGlob(line.paths.front()));
+  options.request.set_client_id(invocation.client_id);
+  if (!invocation.paths.empty())
+    options.request.add_path_globs(LiteralGlob(invocation.paths.front()));
   options.retry = false;
-  options.time_limit = line.CallTimeout();
+  options.time_limit = invocation.CallTimeout();
   NewestContent content;
   SourceWatch watch(connection->get(), options, &content);
   content.StopWhenEmpty(&watch);
   const absl::Status status = watch.Run();
-  if (!status.ok()) return Fail(console, status, line.server);
-  if (content.snapshot() == nullptr) return FailEmpty(line, content.nothing_yet(), console);
+  if (!status.ok()) return Fail(console, status, invocation.server);
+  if (content.snapshot() == nullptr) return FailEmpty(invocation, content.nothing_yet(), console);
 
-  const ViewSnapshot& snapshot = *content.snapshot();
-  if (!line.paths.empty() && snapshot.Find(line.paths.front()) == nullptr) {
-    console.Say(absl::StrCat("source ", SafeForTerminal(line.source), " has no file `",
-                             SafeForTerminal(line.paths.front()), "` in version ",
+  const ReceivedSnapshot& snapshot = *content.snapshot();
+  if (!invocation.paths.empty() && snapshot.Find(invocation.paths.front()) == nullptr) {
+    console.Say(absl::StrCat("source ", SafeForTerminal(invocation.source), " has no file `",
+                             SafeForTerminal(invocation.paths.front()), "` in version ",
                              snapshot.header.version(), " (`confstream get ",
-                             SafeForTerminal(line.source), "` lists its files)"));
+                             SafeForTerminal(invocation.source), "` lists its files)"));
     return kExitNotFound;
   }
-  return Print(snapshot,
-               line.OutputOr(line.paths.empty() ? OutputFormat::kTable : OutputFormat::kRaw),
-               console);
+  return Print(
+      snapshot,
+      invocation.OutputOr(invocation.paths.empty() ? OutputFormat::kTable : OutputFormat::kRaw),
+      console);
 }
 
 }  // namespace confstream

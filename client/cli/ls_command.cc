@@ -29,16 +29,16 @@ void PrintTable(const std::vector<v1::SourceSummary>& sources, const Console& co
 
 }  // namespace
 
-int RunLs(const CommandLine& line, const Console& console) {
-  const auto connection = Connection::To(line.server);
-  if (!connection.ok()) return Fail(console, connection.status(), line.server);
-  const auto sources = ListSources(connection->get(), line.CallTimeout());
-  if (!sources.ok()) return Fail(console, sources.status(), line.server);
+int RunLs(const Invocation& invocation, const Console& console) {
+  const auto connection = Connection::To(invocation.server);
+  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
+  const auto sources = ListSources(connection->get(), invocation.CallTimeout());
+  if (!sources.ok()) return Fail(console, sources.status(), invocation.server);
 
-  const OutputFormat output = line.OutputOr(OutputFormat::kTable);
+  const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
   if (output == OutputFormat::kTable) {
     if (sources->empty()) {
-      console.Say(absl::StrCat("the server at ", line.server, " serves no source"));
+      console.Say(absl::StrCat("the server at ", invocation.server, " serves no source"));
     } else {
       PrintTable(*sources, console);
     }

@@ -7,8 +7,8 @@
 #include <future>
 
 #include "absl/time/clock.h"
-#include "client/cpp/grpc_protocols.pb.h"
 #include "client/cpp/rpc_status.h"
+#include "confstream/internal/grpc_protocols.pb.h"
 #include "confstream/v1/config_service.grpc.pb.h"
 
 namespace confstream {
@@ -33,20 +33,20 @@ absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connectio
 
 absl::StatusOr<std::string> CheckHealth(Connection* connection, const std::string& service,
                                         absl::Duration timeout) {
-  grpc::TemplatedGenericStub<client::HealthCheckRequest, client::HealthCheckResponse> stub(
+  grpc::TemplatedGenericStub<internal::HealthCheckRequest, internal::HealthCheckResponse> stub(
       connection->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  client::HealthCheckRequest request;
+  internal::HealthCheckRequest request;
   request.set_service(service);
-  client::HealthCheckResponse response;
+  internal::HealthCheckResponse response;
   std::promise<grpc::Status> answer;
   stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::StubOptions(), &request, &response,
                  [&answer](grpc::Status status) { answer.set_value(std::move(status)); });
   const grpc::Status status = answer.get_future().get();
   if (status.error_code() == grpc::StatusCode::NOT_FOUND) return "SERVICE_UNKNOWN";
   if (!status.ok()) return FromGrpcStatus(status);
-  return client::HealthCheckResponse::ServingStatus_Name(response.status());
+  return internal::HealthCheckResponse::ServingStatus_Name(response.status());
 }
 
 }  // namespace confstream

@@ -29,24 +29,25 @@ struct ServerStatus {
   }
 };
 
-absl::StatusOr<ServerStatus> Query(Connection* connection, const CommandLine& line) {
+absl::StatusOr<ServerStatus> Query(Connection* connection, const Invocation& invocation) {
   ServerStatus status;
   status.address = connection->address();
-  auto health = CheckHealth(connection, "", line.CallTimeout());
+  auto health = CheckHealth(connection, "", invocation.CallTimeout());
   if (!health.ok()) return health.status();
   status.server_health = *std::move(health);
-  health = CheckHealth(connection, "confstream.v1.ConfigService", line.CallTimeout());
+  health = CheckHealth(connection, "confstream.v1.ConfigService", invocation.CallTimeout());
   if (!health.ok()) return health.status();
   status.config_health = *std::move(health);
-  auto sources = ListSources(connection, line.CallTimeout());
+  auto sources = ListSources(connection, invocation.CallTimeout());
   if (!sources.ok()) return sources.status();
   for (v1::SourceSummary& source : *sources) {
-    if (line.source.empty() || source.header().source() == line.source) {
+    if (invocation.source.empty() || source.header().source() == invocation.source) {
       status.sources.push_back(std::move(source));
     }
   }
-  if (!line.source.empty() && status.sources.empty()) {
-    return absl::NotFoundError(absl::StrCat("there is no source `", line.source, "`"));
+  if (!invocation.source.empty() && status.sources.empty()) {
+    return absl::NotFoundError(absl::StrCat("the server has no source `", invocation.source,
+                                            "`: `confstream ls` lists those it has"));
   }
   return status;
 }
@@ -63,7 +64,7 @@ void PrintTrouble(const v1::SourceSummary& source, const Console& console) {
     *console.out << ": " << SafeForTerminal(status.pin().reason()) << "\n";
   }
   if (status.violations_total() == 0 && status.violations().empty()) return;
-  *console.out << "\n" << console.Paint(Color::kBold, name) << " refuses the mounted content:\n";
+  *console.out << "\nwhat is wrong with " << console.Paint(Color::kBold, name) << ":\n";
   for (const v1::Violation& violation : status.violations()) {
     *console.out << "  " << ViolationText(violation) << "\n";
   }
@@ -110,22 +111,22 @@ Json ToJson(const ServerStatus& status) {
   return json;
 }
 
-int RunHealth(Connection* connection, const CommandLine& line, const Console& console) {
-  const auto health = CheckHealth(connection, "", line.CallTimeout());
-  if (!health.ok()) return Fail(console, health.status(), line.server);
+int RunHealth(Connection* connection, const Invocation& invocation, const Console& console) {
+  const auto health = CheckHealth(connection, "", invocation.CallTimeout());
+  if (!health.ok()) return Fail(console, health.status(), invocation.server);
   *console.out << *health << "\n";
   return *health == kServing ? kExitOk : kExitNotServing;
 }
 
 }  // namespace
 
-int RunStatus(const CommandLine& line, const Console& console) {
-  const auto connection = Connection::To(line.server);
-  if (!connection.ok()) return Fail(console, connection.status(), line.server);
-  if (line.health) return RunHealth(connection->get(), line, console);
-  const auto status = Query(connection->get(), line);
-  if (!status.ok()) return Fail(console, status.status(), line.server);
-  switch (line.OutputOr(OutputFormat::kTable)) {
+int RunStatus(const Invocation& invocation, const Console& console) {
+  const auto connection = Connection::To(invocation.server);
+  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
+  if (invocation.health) return RunHealth(connection->get(), invocation, console);
+  const auto status = Query(connection->get(), invocation);
+  if (!status.ok()) return Fail(console, status.status(), invocation.server);
+  switch (invocation.OutputOr(OutputFormat::kTable)) {
     case OutputFormat::kJson:
       *console.out << JsonText(ToJson(*status)) << "\n";
       break;

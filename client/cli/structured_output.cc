@@ -32,7 +32,7 @@ Json ToJson(const v1::Pin& pin) {
   return json;
 }
 
-Json ToJson(const ViewFile& file) {
+Json ToJson(const ReceivedFile& file) {
   Json json = Json::object();
   json["path"] = file.path;
   json["size_bytes"] = static_cast<int64_t>(file.content->size());
@@ -96,7 +96,7 @@ void Emit(YAML::Emitter* out, const Json& value) {
     case Json::value_t::string: {
       const auto& text = value.get_ref<const std::string&>();
       if (FitsLiteral(text)) {
-        *out << YAML::Literal << text;
+        *out << YAML::Literal << text.substr(0, text.size() - 1);  // it adds a newline
       } else {
         *out << YAML::DoubleQuoted << text;
       }
@@ -140,12 +140,12 @@ void AddStatus(Json* object, const v1::SourceStatus& status) {
   json["violations"] = std::move(violations);
 }
 
-void AddSnapshot(Json* object, const ViewSnapshot& snapshot) {
+void AddSnapshot(Json* object, const ReceivedSnapshot& snapshot) {
   AddHeader(object, snapshot.header);
   (*object)["view_digest"] = snapshot.view_digest;
   (*object)["missing_globs"] = snapshot.missing_globs;
   Json files = Json::array();
-  for (const ViewFile& file : snapshot.files) files.push_back(ToJson(file));
+  for (const ReceivedFile& file : snapshot.files) files.push_back(ToJson(file));
   (*object)["files"] = std::move(files);
 }
 

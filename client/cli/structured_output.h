@@ -7,7 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "client/cpp/view_snapshot.h"
+#include "client/cpp/received_snapshot.h"
 #include "confstream/v1/config_service.pb.h"
 
 namespace confstream {
@@ -20,7 +20,7 @@ void AddHeader(Json* object, const v1::ResponseHeader& header);
 void AddStatus(Json* object, const v1::SourceStatus& status);
 // Header and files of `snapshot`, added to `object`. Content is a string `content` if it is UTF-8,
 // otherwise `content_base64`.
-void AddSnapshot(Json* object, const ViewSnapshot& snapshot);
+void AddSnapshot(Json* object, const ReceivedSnapshot& snapshot);
 Json ToJson(const absl::Status& error);
 
 // RFC 3339, UTC.

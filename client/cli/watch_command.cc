@@ -16,10 +16,10 @@ namespace {
 
 // Has every event printed, tells the person about the connection, and ends the watch when enough
 // was printed or nobody reads it.
-class WatchSession final : public WatchObserver {
+class WatchReport final : public WatchObserver {
  public:
-  WatchSession(const CommandLine& line, WatchObserver* printer, const Console& console)
-      : line_(line), printer_(printer), console_(console) {}
+  WatchReport(const Invocation& invocation, WatchObserver* printer, const Console& console)
+      : invocation_(invocation), printer_(printer), console_(console) {}
 
   void EndWith(SourceWatch* watch) { watch_ = watch; }
 
@@ -27,28 +27,35 @@ class WatchSession final : public WatchObserver {
   bool connected_ever() const { return connected_ever_; }
   // What the command line asked to wait for has come.
   bool complete() const {
-    if (line_.count > 0) return snapshots_ >= line_.count;
-    return !line_.until_in_sync;
+    if (invocation_.count > 0) return snapshots_ >= invocation_.count;
+    return !invocation_.until_in_sync;
   }
 
   void OnConnected(const std::string& watch_id) override {
-    if (disconnected_) console_.Say(absl::StrCat("connected to ", line_.server, " again"));
+    if (disconnected_) console_.Say(absl::StrCat("connected to ", invocation_.server, " again"));
     connected_ever_ = true;
+    resumed_ = disconnected_;
     disconnected_ = false;
     printer_->OnConnected(watch_id);
     AfterEvent();
   }
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override {
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override {
     printer_->OnSnapshot(snapshot);
+    resumed_ = false;
     ++snapshots_;
     AfterEvent();
-    if (line_.count > 0 && snapshots_ >= line_.count) watch_->Stop();
+    if (invocation_.count > 0 && snapshots_ >= invocation_.count) watch_->Stop();
   }
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
     printer_->OnStatus(header, status);
     AfterEvent();
   }
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override {
+    if (resumed_ && in_sync) {
+      console_.Say(absl::StrCat("nothing was missed: what was printed last is version ",
+                                header.version(), ", the newest"));
+    }
+    resumed_ = false;
     printer_->OnHeartbeat(header, in_sync);
     AfterEvent();
   }
@@ -63,9 +70,9 @@ class WatchSession final : public WatchObserver {
     // The same failure is said once, not at every attempt.
     if (!disconnected_ || error != last_error_) {
       console_.Say(connected_ever_
-                       ? absl::StrCat("lost the server at ", line_.server, " (", error,
+                       ? absl::StrCat("lost the server at ", invocation_.server, " (", error,
                                       "); trying to connect again")
-                       : absl::StrCat("cannot reach a server at ", line_.server, " (", error,
+                       : absl::StrCat("cannot reach a server at ", invocation_.server, " (", error,
                                       "); trying until it answers. ", UnreachableRemedy()));
     }
     last_error_ = error;
@@ -85,13 +92,14 @@ class WatchSession final : public WatchObserver {
     if (!console_.out->good()) watch_->Stop();
   }
 
-  const CommandLine& line_;
+  const Invocation& invocation_;
   WatchObserver* const printer_;
   const Console& console_;
   SourceWatch* watch_ = nullptr;
   int64_t snapshots_ = 0;
   bool connected_ever_ = false;
   bool disconnected_ = false;
+  bool resumed_ = false;  // connected again, and nothing said of the content yet
   std::string last_error_;
 };
 
@@ -101,50 +109,50 @@ void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
   out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
 }
 
-SourceWatchOptions OptionsFor(const CommandLine& line) {
+SourceWatchOptions OptionsFor(const Invocation& invocation) {
   SourceWatchOptions options;
   v1::WatchRequest& request = options.request;
-  request.set_source(line.source);
-  for (const std::string& glob : line.paths) request.add_path_globs(glob);
-  request.set_until_in_sync(line.until_in_sync);
-  request.set_client_id(line.client_id);
-  if (line.heartbeat.has_value()) {
-    SetDuration(*line.heartbeat, request.mutable_heartbeat_interval());
+  request.set_source(invocation.source);
+  for (const std::string& glob : invocation.paths) request.add_path_globs(glob);
+  request.set_until_in_sync(invocation.until_in_sync);
+  request.set_client_id(invocation.client_id);
+  if (invocation.heartbeat.has_value()) {
+    SetDuration(*invocation.heartbeat, request.mutable_heartbeat_interval());
   }
-  if (line.min_interval.has_value()) {
-    SetDuration(*line.min_interval, request.mutable_min_update_interval());
+  if (invocation.min_interval.has_value()) {
+    SetDuration(*invocation.min_interval, request.mutable_min_update_interval());
   }
-  options.time_limit = line.timeout.value_or(absl::InfiniteDuration());
+  options.time_limit = invocation.timeout.value_or(absl::InfiniteDuration());
   return options;
 }
 
 }  // namespace
 
-int RunWatch(const CommandLine& line, const Console& console) {
-  const OutputFormat output = line.OutputOr(OutputFormat::kTable);
-  if (output == OutputFormat::kRaw && line.paths.size() != 1) {
+int RunWatch(const Invocation& invocation, const Console& console) {
+  const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
+  if (output == OutputFormat::kRaw && invocation.paths.size() != 1) {
     console.Say("--output raw prints one file: name it, as in `confstream watch " +
-                SafeForTerminal(line.source) + " PATH --output raw`");
+                SafeForTerminal(invocation.source) + " PATH --output raw`");
     return kExitError;
   }
   Interrupter interrupter;  // before gRPC starts its threads
-  const auto connection = Connection::To(line.server);
-  if (!connection.ok()) return Fail(console, connection.status(), line.server);
+  const auto connection = Connection::To(invocation.server);
+  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
   const std::unique_ptr<WatchObserver> printer = MakeWatchPrinter(output, console);
-  WatchSession session(line, printer.get(), console);
-  SourceWatch watch(connection->get(), OptionsFor(line), &session);
-  session.EndWith(&watch);
+  WatchReport report(invocation, printer.get(), console);
+  SourceWatch watch(connection->get(), OptionsFor(invocation), &report);
+  report.EndWith(&watch);
   interrupter.Start(console.out_file == nullptr ? -1 : console.out_file->fd(),
                     [&watch] { watch.Stop(); });
 
   const absl::Status status = watch.Run();
-  if (status.code() == absl::StatusCode::kDeadlineExceeded && session.connected_ever()) {
+  if (status.code() == absl::StatusCode::kDeadlineExceeded && report.connected_ever()) {
     console.Say(std::string(status.message()));
     return kExitTimeOver;
   }
-  if (!status.ok()) return Fail(console, status, line.server);
+  if (!status.ok()) return Fail(console, status, invocation.server);
   const std::optional<int> signal = interrupter.signal();
-  if (signal.has_value() && !session.complete()) return 128 + *signal;
+  if (signal.has_value() && !report.complete()) return 128 + *signal;
   return kExitOk;
 }
 

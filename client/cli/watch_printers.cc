@@ -28,7 +28,7 @@ std::string HunkHeader(const DiffHunk& hunk) {
 
 }  // namespace
 
-void DiffPrinter::OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) {
+void DiffPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) {
   const v1::ResponseHeader& header = snapshot->header;
   std::string line = absl::StrCat(LocalTime(absl::Now()), "  ", SafeForTerminal(header.source()),
                                   "  version ", header.version(), "  ",
@@ -70,8 +70,8 @@ void DiffPrinter::OnStatus(const v1::ResponseHeader& header, const v1::SourceSta
   }
 }
 
-void DiffPrinter::PrintFiles(const ViewSnapshot& snapshot) {
-  for (const ViewFile& file : snapshot.files) {
+void DiffPrinter::PrintFiles(const ReceivedSnapshot& snapshot) {
+  for (const ReceivedFile& file : snapshot.files) {
     *console_.out << "  " << SafeForTerminal(file.path) << "  "
                   << console_.Paint(Color::kDim,
                                     HumanBytes(static_cast<int64_t>(file.content->size())))
@@ -79,14 +79,14 @@ void DiffPrinter::PrintFiles(const ViewSnapshot& snapshot) {
   }
 }
 
-void DiffPrinter::PrintChanges(const ViewSnapshot& before, const ViewSnapshot& after) {
+void DiffPrinter::PrintChanges(const ReceivedSnapshot& before, const ReceivedSnapshot& after) {
   std::set<std::string> paths;
-  for (const ViewFile& file : before.files) paths.insert(file.path);
-  for (const ViewFile& file : after.files) paths.insert(file.path);
+  for (const ReceivedFile& file : before.files) paths.insert(file.path);
+  for (const ReceivedFile& file : after.files) paths.insert(file.path);
   bool changed = false;
   for (const std::string& path : paths) {
-    const ViewFile* const old_file = before.Find(path);
-    const ViewFile* const new_file = after.Find(path);
+    const ReceivedFile* const old_file = before.Find(path);
+    const ReceivedFile* const new_file = after.Find(path);
     if (old_file != nullptr && new_file != nullptr && old_file->digest == new_file->digest)
       continue;
     changed = true;
@@ -95,8 +95,8 @@ void DiffPrinter::PrintChanges(const ViewSnapshot& before, const ViewSnapshot& a
   if (!changed) *console_.out << "  the content is the same\n";
 }
 
-void DiffPrinter::PrintChange(const std::string& path, const ViewFile* before,
-                              const ViewFile* after) {
+void DiffPrinter::PrintChange(const std::string& path, const ReceivedFile* before,
+                              const ReceivedFile* after) {
   const absl::string_view old_text =
       before == nullptr ? absl::string_view() : absl::string_view(*before->content);
   const absl::string_view new_text =
@@ -134,7 +134,7 @@ void EventPrinter::OnConnected(const std::string& watch_id) {
   Print({{"type", "connected"}, {"watch_id", watch_id}});
 }
 
-void EventPrinter::OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) {
+void EventPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) {
   Json event = {{"type", "snapshot"},
                 {"reason", ShortName(snapshot->reason)},
                 {"in_sync", snapshot->in_sync},
@@ -177,7 +177,7 @@ void EventPrinter::Print(const Json& event) {
   }
 }
 
-void RawPrinter::OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) {
+void RawPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) {
   if (snapshot->files.size() != 1) {
     console_.Say(absl::StrCat(
         "version ", snapshot->header.version(), " has ", snapshot->files.size(),

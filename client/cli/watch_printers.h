@@ -7,8 +7,8 @@
 #include <string>
 
 #include "absl/time/time.h"
-#include "client/cli/command_line.h"
 #include "client/cli/console.h"
+#include "client/cli/invocation.h"
 #include "client/cli/structured_output.h"
 #include "client/cpp/source_watch.h"
 
@@ -19,16 +19,16 @@ class DiffPrinter final : public WatchObserver {
  public:
   explicit DiffPrinter(const Console& console) : console_(console) {}
 
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override;
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override;
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override;
 
  private:
-  void PrintFiles(const ViewSnapshot& snapshot);
-  void PrintChanges(const ViewSnapshot& before, const ViewSnapshot& after);
-  void PrintChange(const std::string& path, const ViewFile* before, const ViewFile* after);
+  void PrintFiles(const ReceivedSnapshot& snapshot);
+  void PrintChanges(const ReceivedSnapshot& before, const ReceivedSnapshot& after);
+  void PrintChange(const std::string& path, const ReceivedFile* before, const ReceivedFile* after);
 
   const Console& console_;
-  std::shared_ptr<const ViewSnapshot> last_;
+  std::shared_ptr<const ReceivedSnapshot> last_;
 };
 
 // For scripts: a JSON object a line, or a YAML document, for every event.
@@ -37,7 +37,7 @@ class EventPrinter final : public WatchObserver {
   EventPrinter(OutputFormat format, const Console& console) : format_(format), console_(console) {}
 
   void OnConnected(const std::string& watch_id) override;
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override;
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override;
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override;
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override;
   void OnStale(absl::Duration silence) override;
@@ -55,7 +55,7 @@ class RawPrinter final : public WatchObserver {
  public:
   explicit RawPrinter(const Console& console) : console_(console) {}
 
-  void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) override;
+  void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override;
 
  private:
   const Console& console_;

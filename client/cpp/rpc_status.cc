@@ -2,7 +2,7 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/string_view.h"
-#include "client/cpp/grpc_protocols.pb.h"
+#include "confstream/internal/grpc_protocols.pb.h"
 
 namespace confstream {
 namespace {
@@ -24,7 +24,7 @@ std::optional<Message> Payload(const absl::Status& status, absl::string_view url
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-  client::RpcStatus details;
+  internal::RpcStatus details;
   if (details.ParseFromString(status.error_details())) {
     for (const auto& detail : details.details()) {
       result.SetPayload(detail.type_url(), absl::Cord(detail.value()));
@@ -34,12 +34,12 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
 }
 
 std::string ErrorReason(const absl::Status& status) {
-  const auto info = Payload<client::ErrorInfo>(status, kErrorInfoUrl);
+  const auto info = Payload<internal::ErrorInfo>(status, kErrorInfoUrl);
   return info.has_value() && info->domain() == kErrorDomain ? info->reason() : "";
 }
 
 std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
-  const auto info = Payload<client::RetryInfo>(status, kRetryInfoUrl);
+  const auto info = Payload<internal::RetryInfo>(status, kRetryInfoUrl);
   if (!info.has_value()) return std::nullopt;
   const absl::Duration delay =
       absl::Seconds(info->retry_delay().seconds()) + absl::Nanoseconds(info->retry_delay().nanos());

@@ -27,9 +27,9 @@ absl::Status Nonsense(const v1::ResponseHeader& header, absl::string_view what) 
   return absl::DataLossError(absl::StrCat("the server sent ", Name(header), " wrong: ", what));
 }
 
-std::string DigestOf(const std::vector<ViewFile>& files) {
+std::string DigestOf(const std::vector<ReceivedFile>& files) {
   TreeDigest digest;
-  for (const ViewFile& file : files) digest.Add(file.path, file.digest);
+  for (const ReceivedFile& file : files) digest.Add(file.path, file.digest);
   return digest.Finish().Text();
 }
 
@@ -41,9 +41,9 @@ void SnapshotAssembler::BeginStream() {
   stream_version_ = 0;
 }
 
-absl::StatusOr<std::shared_ptr<const ViewSnapshot>> SnapshotAssembler::Take(
+absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Take(
     const WatchResponse& message) {
-  const std::shared_ptr<const ViewSnapshot> nothing;
+  const std::shared_ptr<const ReceivedSnapshot> nothing;
   if (!IsData(message)) {
     if (pending_.has_value()) {
       return Nonsense(pending_->snapshot.header, "another message came between its fragments");
@@ -104,7 +104,7 @@ absl::Status SnapshotAssembler::CheckContinues(const WatchResponse& message) con
 
 absl::Status SnapshotAssembler::AddFile(const v1::ConfigFile& part) {
   const v1::ResponseHeader& header = pending_->snapshot.header;
-  const std::vector<ViewFile>& files = pending_->snapshot.files;
+  const std::vector<ReceivedFile>& files = pending_->snapshot.files;
   const std::string shown = EscapeForDisplay(part.path());
 
   pending_->bytes += static_cast<int64_t>(part.content().size());
@@ -147,7 +147,7 @@ absl::Status SnapshotAssembler::AddFile(const v1::ConfigFile& part) {
 }
 
 absl::Status SnapshotAssembler::FinishFile(v1::ConfigFile whole) {
-  ViewFile file;
+  ReceivedFile file;
   file.digest = Sha256::Of(whole.content());
   if (file.digest.Text() != whole.digest()) {
     return Nonsense(
@@ -163,7 +163,7 @@ absl::Status SnapshotAssembler::FinishFile(v1::ConfigFile whole) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const ViewSnapshot>> SnapshotAssembler::FinishVersion(
+absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::FinishVersion(
     const WatchResponse& message) {
   if (pending_->partial.has_value()) {
     return Nonsense(message.header(),
@@ -177,7 +177,7 @@ absl::StatusOr<std::shared_ptr<const ViewSnapshot>> SnapshotAssembler::FinishVer
     const auto& globs = message.snapshot().missing_globs();
     pending_->snapshot.missing_globs.assign(globs.begin(), globs.end());
   }
-  ViewSnapshot& snapshot = pending_->snapshot;
+  ReceivedSnapshot& snapshot = pending_->snapshot;
   const std::string digest = DigestOf(snapshot.files);
   if (digest != snapshot.view_digest) {
     return Nonsense(message.header(),
@@ -189,18 +189,18 @@ absl::StatusOr<std::shared_ptr<const ViewSnapshot>> SnapshotAssembler::FinishVer
   stream_epoch_ = snapshot.header.epoch();
   stream_version_ = snapshot.header.version();
   resume_token_ = snapshot.header.resume_token();
-  held_ = std::make_shared<const ViewSnapshot>(std::move(snapshot));
+  held_ = std::make_shared<const ReceivedSnapshot>(std::move(snapshot));
   pending_.reset();
   return held_;
 }
 
 absl::Status SnapshotAssembler::ApplyDelta(const v1::Delta& last_fragment) {
-  ViewSnapshot& snapshot = pending_->snapshot;
-  std::map<std::string, ViewFile> files;
+  ReceivedSnapshot& snapshot = pending_->snapshot;
+  std::map<std::string, ReceivedFile> files;
   int64_t bytes = 0;
-  for (const ViewFile& file : held_->files) files[file.path] = file;
+  for (const ReceivedFile& file : held_->files) files[file.path] = file;
   for (const std::string& path : last_fragment.removed_paths()) files.erase(path);
-  for (ViewFile& file : snapshot.files) files[file.path] = std::move(file);
+  for (ReceivedFile& file : snapshot.files) files[file.path] = std::move(file);
   snapshot.files.clear();
   for (auto& [path, file] : files) {
     bytes += static_cast<int64_t>(file.content->size());
@@ -220,7 +220,7 @@ void SnapshotAssembler::MoveOn(const v1::ResponseHeader& header) {
   if (header.epoch() == held_->header.epoch() && header.version() == held_->header.version()) {
     return;
   }
-  auto moved = std::make_shared<ViewSnapshot>(*held_);
+  auto moved = std::make_shared<ReceivedSnapshot>(*held_);
   moved->header = header;
   held_ = std::move(moved);
 }

@@ -12,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "client/cpp/view_snapshot.h"
+#include "client/cpp/received_snapshot.h"
 #include "confstream/v1/config_service.pb.h"
 
 namespace confstream {
@@ -38,7 +38,7 @@ class SnapshotAssembler {
   // DATA_LOSS: the message contradicts itself, those before it or the digest, or needs content that
   // is not held; RESOURCE_EXHAUSTED: more than max_bytes. After an error the stream is of no more
   // use; the next one has to begin without a token (ForgetToken).
-  absl::StatusOr<std::shared_ptr<const ViewSnapshot>> Take(const v1::WatchResponse& message);
+  absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> Take(const v1::WatchResponse& message);
 
   // The token of the last message whose content is held completely; empty if there is none.
   const std::string& resume_token() const { return resume_token_; }
@@ -46,7 +46,7 @@ class SnapshotAssembler {
 
   // The last complete snapshot; null if there is none. Its header moves on with heartbeats and
   // statuses that say so.
-  const std::shared_ptr<const ViewSnapshot>& held() const { return held_; }
+  const std::shared_ptr<const ReceivedSnapshot>& held() const { return held_; }
 
  private:
   // A version of which some fragments are here.
@@ -54,7 +54,7 @@ class SnapshotAssembler {
     v1::WatchResponse::EventCase kind;
     int64_t base_version = 0;  // of a delta
     int64_t bytes = 0;
-    ViewSnapshot snapshot;  // of a delta: its changed files
+    ReceivedSnapshot snapshot;  // of a delta: its changed files
 
     // The file that is being received, if its end has not come yet.
     std::optional<v1::ConfigFile> partial;
@@ -64,13 +64,13 @@ class SnapshotAssembler {
   absl::Status CheckContinues(const v1::WatchResponse& message) const;
   absl::Status AddFile(const v1::ConfigFile& part);
   absl::Status FinishFile(v1::ConfigFile whole);
-  absl::StatusOr<std::shared_ptr<const ViewSnapshot>> FinishVersion(
+  absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> FinishVersion(
       const v1::WatchResponse& message);
   absl::Status ApplyDelta(const v1::Delta& last_fragment);
   void MoveOn(const v1::ResponseHeader& header);
 
   const int64_t max_bytes_;
-  std::shared_ptr<const ViewSnapshot> held_;
+  std::shared_ptr<const ReceivedSnapshot> held_;
   std::string resume_token_;
   std::optional<Pending> pending_;
 

@@ -106,8 +106,9 @@ absl::Status SourceWatch::FollowStream(const std::shared_ptr<grpc::Channel>& cha
         open = clock_.Now() < std::min(silent_at, time_limit_at_);
         if (!open) {
           // A server that hangs behind a proxy would hold the stream open for ever.
-          reason = absl::UnavailableError(absl::StrCat("the server sent nothing for ",
-                                                       absl::FormatDuration(clock_.Now() - heard)));
+          reason = absl::UnavailableError(absl::StrCat(
+              "the server sent nothing for ",
+              absl::FormatDuration(absl::Trunc(clock_.Now() - heard, absl::Milliseconds(1)))));
         }
         break;
       case ResponseStream::Event::kMessage:
@@ -130,7 +131,7 @@ absl::Status SourceWatch::Take(const v1::WatchResponse& message) {
   last_heard_ = clock_.Now();
   told_stale_ = false;
   if (!message.watch_id().empty()) observer_->OnConnected(message.watch_id());
-  const absl::StatusOr<std::shared_ptr<const ViewSnapshot>> taken = assembler_.Take(message);
+  const absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> taken = assembler_.Take(message);
   if (!taken.ok()) {
     assembler_.ForgetToken();
     return taken.status();

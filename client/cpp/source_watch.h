@@ -11,9 +11,9 @@
 #include "absl/time/time.h"
 #include "client/cpp/backoff.h"
 #include "client/cpp/connection.h"
+#include "client/cpp/received_snapshot.h"
 #include "client/cpp/response_stream.h"
 #include "client/cpp/snapshot_assembler.h"
-#include "client/cpp/view_snapshot.h"
 #include "confstream/v1/config_service.pb.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
@@ -29,7 +29,7 @@ class WatchObserver {
   // The server answered on a new stream.
   virtual void OnConnected(const std::string& /*watch_id*/) {}
   // A snapshot is complete and its digest checked. It replaces the one before.
-  virtual void OnSnapshot(const std::shared_ptr<const ViewSnapshot>& snapshot) = 0;
+  virtual void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) = 0;
   // The state of the source. `header` says up to which version the stream is complete.
   virtual void OnStatus(const v1::ResponseHeader& /*header*/, const v1::SourceStatus& /*status*/) {}
   // Nothing happened; with `in_sync`, what is held is current.

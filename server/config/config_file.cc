@@ -30,6 +30,7 @@ struct KnownKey {
 template <typename Target>
 std::vector<KnownKey> KeysOf(const std::vector<Setting<Target>>& settings) {
   std::vector<KnownKey> keys;
+  keys.reserve(settings.size());
   for (const auto& setting : settings) keys.push_back({setting.key, setting.is_list});
   return keys;
 }
@@ -189,8 +190,8 @@ class ConfigFileReader {
       GivenSource source;
       source.name = TextOf(key, "source");
       if (value.is_scalar()) {
-        Error(key, absl::StrCat("source ", Shown(key), " must be a mapping: write ", key.text(),
-                                ": {path: PATH}"));
+        Error(key, absl::StrCat("source ", Shown(key), " must be a mapping: write ",
+                                EscapeForDisplay(key.text()), ": {path: PATH}"));
         continue;
       }
       const size_t errors_before = layer_.errors.size();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/text.h"
 #include "server/config/listen_address.h"
 
 namespace confstream {
@@ -123,7 +124,7 @@ class Merger {
     std::string prefix = PrefixFor(source.name, "settle");
     if (prefix.empty()) prefix = PrefixFor(source.name, "max_delay");
     merged_.errors.push_back(
-        absl::StrCat(prefix, "source ", source.name, ": settle ",
+        absl::StrCat(prefix, "source ", EscapeForDisplay(source.name), ": settle ",
                      absl::FormatDuration(source.settle), " is longer than max_delay ",
                      absl::FormatDuration(source.max_delay), ": lower settle or raise max_delay"));
   }

@@ -3,6 +3,7 @@
 #ifndef CONFSTREAM_SERVER_FANOUT_VIEW_TOPIC_H_
 #define CONFSTREAM_SERVER_FANOUT_VIEW_TOPIC_H_
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -29,6 +30,7 @@ class Subscriber {
 struct EncodedStatus {
   bool ordinary = false;  // what a client assumes that was told nothing: SERVING, by inotify,
                           // without violations
+  uint64_t number = 0;    // another one if a client has something to learn
   std::string message;    // a serialized WatchResponse with nothing but the status event
 };
 

@@ -15,15 +15,21 @@ namespace {
 // As many violations as confstream.v1.SourceStatus documents.
 constexpr size_t kMaxViolations = 100;
 
-std::shared_ptr<const EncodedStatus> Encode(const SourceState& state) {
+std::shared_ptr<const EncodedStatus> Encode(const SourceState& state, uint64_t number) {
   auto encoded = std::make_shared<EncodedStatus>();
   encoded->ordinary = state.status.condition == SourceCondition::kServing &&
                       state.status.change_detection == ChangeDetection::kInotify &&
                       state.status.violations_total == 0;
+  encoded->number = number;
   v1::WatchResponse response;
   FillStatus(state, kMaxViolations, response.mutable_source_status());
   encoded->message = response.SerializeAsString();
   return encoded;
+}
+
+absl::Status Removed(const std::string& source) {
+  return ErrorWithReason(absl::StatusCode::kNotFound, kSourceRemoved,
+                         absl::StrCat("source `", source, "` was removed from the configuration"));
 }
 
 }  // namespace
@@ -39,7 +45,7 @@ void WatchHub::AddSource(const std::string& name) {
   state->status.since = clock_->WallNow();
   auto source = std::make_shared<Source>();
   MutexLock source_lock(&source->mu);
-  source->status = Encode(*state);
+  source->status = Encode(*state, 0);
   source->state = std::move(state);
   sources_[name] = source;
 }
@@ -53,9 +59,7 @@ void WatchHub::RemoveSource(const std::string& name) {
     source = std::move(found->second);
     sources_.erase(found);
   }
-  const absl::Status removed =
-      ErrorWithReason(absl::StatusCode::kNotFound, kSourceRemoved,
-                      absl::StrCat("source `", name, "` was removed from the configuration"));
+  const absl::Status removed = Removed(name);
   MutexLock lock(&source->mu);
   source->removed = true;
   for (const auto& [key, topic] : source->topics) {
@@ -85,8 +89,9 @@ void WatchHub::Update(std::shared_ptr<const SourceState> state) {
       source->state->snapshot != state->snapshot || source->state->epoch != state->epoch;
   const bool new_status = !source->state->status.SaysTheSameAs(state->status);
   source->state = std::move(state);
-  if (new_status) source->status = Encode(*source->state);
   if (!new_content && !new_status) return;
+  // The version that it names is no reason to tell it again to those who were told before.
+  source->status = Encode(*source->state, source->status->number + (new_status ? 1 : 0));
   for (const auto& [key, topic] : source->topics) {
     ViewState view = topic->state();
     const std::shared_ptr<const ViewPosition> before = view.position;
@@ -132,7 +137,7 @@ absl::StatusOr<std::shared_ptr<ViewTopic>> WatchHub::Subscribe(
   const std::shared_ptr<Source> source = FindSource(spec.source);
   if (source == nullptr) return NotFound(spec.source);
   MutexLock lock(&source->mu);
-  if (source->removed) return NotFound(spec.source);
+  if (source->removed) return Removed(spec.source);  // not NotFound, which takes mu_
   std::shared_ptr<ViewTopic> topic;
   const auto found = source->topics.find(spec.view->key());
   if (found != source->topics.end()) {

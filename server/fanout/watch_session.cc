@@ -23,10 +23,10 @@ std::optional<OutgoingMessage> WatchSession::Next(Instant now) {
   MoveOn(state);
   if (!settled_ && state.view != nullptr) return Settle(state, now);
   const bool owes_status =
-      state.status != told_status_ && (told_status_ != nullptr || !state.status->ordinary);
+      told_status_.has_value() ? *told_status_ != state.status->number : !state.status->ordinary;
   if (owes_status) return Status(state, now);
-  update_waits_ = settled_ && !InSync(state);
-  if (update_waits_ && now >= last_content_.value_or(Instant()) + spec_.min_update_interval) {
+  update_waits_ = settled_ && state.view != nullptr && !InSync(state);
+  if (update_waits_ && now >= last_content_ + spec_.min_update_interval) {
     Begin(state.view, v1::WATCH_REASON_UPDATE, now);
     return NextFragment(now);
   }
@@ -40,7 +40,7 @@ Instant WatchSession::NextDue() const {
   if (end_.has_value() || !first_sent_) return Instant::Infinite();
   const Instant heartbeat = last_message_ + spec_.heartbeat_interval;
   if (!update_waits_) return heartbeat;
-  return std::min(heartbeat, last_content_.value_or(Instant()) + spec_.min_update_interval);
+  return std::min(heartbeat, last_content_ + spec_.min_update_interval);
 }
 
 OutgoingMessage WatchSession::Settle(const ViewState& state, Instant now) {
@@ -105,12 +105,12 @@ OutgoingMessage WatchSession::Heartbeat(const ViewState& state, bool in_sync, In
 }
 
 OutgoingMessage WatchSession::Status(const ViewState& state, Instant now) {
-  told_status_ = state.status;
+  told_status_ = state.status->number;
   v1::WatchResponse own;
   own.set_in_sync(settled_ && InSync(state));
   OutgoingMessage message = Compose(std::move(own), now);
   AddHeader(state, &message);
-  message.shared.emplace_back(told_status_, &told_status_->message);
+  message.shared.emplace_back(state.status, &state.status->message);
   return message;
 }
 

@@ -83,16 +83,17 @@ class WatchSession {
   bool first_sent_ = false;  // the message that carries watch_id
   bool settled_ = false;     // the first answer was given
   std::shared_ptr<const ViewPosition>
-      complete_;  // up to which the stream is complete; null: nothing
-  std::shared_ptr<const EncodedStatus> told_status_;  // null: none
-  int64_t last_change_number_ = 0;                    // of the last content sent, or settled on
-  std::shared_ptr<const ViewSnapshot> sending_;       // a version that was started
+      complete_;                         // up to which the stream is complete; null: nothing
+  std::optional<uint64_t> told_status_;  // EncodedStatus::number; unset: none
+  int64_t last_change_number_ = 0;       // of the last content sent, or settled on
+  std::shared_ptr<const ViewSnapshot> sending_;  // a version that was started
   size_t next_fragment_ = 0;
   v1::WatchReason reason_ = v1::WATCH_REASON_UNSPECIFIED;
   int64_t skipped_versions_ = 0;
   Instant last_message_;
-  std::optional<Instant> last_content_;  // when the last content was begun
-  bool update_waits_ = false;            // for min_update_interval
+  // When the last content was begun; long ago, by any clock, if there was none.
+  Instant last_content_ = Instant::FromSinceBoot(-absl::InfiniteDuration());
+  bool update_waits_ = false;  // for min_update_interval
   std::optional<absl::Status> end_;
 };
 

@@ -70,6 +70,13 @@ void Publisher::AddSource(const SourceConfig& config, uint64_t incarnation) {
     MutexLock before_lock(&before->mu);
     MutexLock lane_lock(&lane->mu);
     lane->state = before->state;
+  } else {
+    // Whoever asks before the first reading is told of the epoch at least.
+    auto state = std::make_shared<SourceState>();
+    state->source = config.name;
+    state->epoch = lane->store->epoch();
+    state->status.since = clock_->WallNow();
+    for (SourceStateSink* sink : sinks_) sink->Update(state);
   }
   MutexLock lock(&mu_);
   lanes_[config.name] = std::move(lane);
@@ -120,7 +127,8 @@ void Publisher::Serve(const std::shared_ptr<Lane>& lane, const ReadRequest& requ
   }
   answers_->Answer({request.source, request.incarnation, outcome});
   MutexLock lock(&mu_);
-  if (outcome == ReadOutcome::kMoved) return;  // that was no attempt at the content
+  // Content that has to settle first comes soon: a client should not be told that there is none.
+  if (outcome == ReadOutcome::kMoved || outcome == ReadOutcome::kUnsettled) return;
   lane->was_read = true;
   first_reading_.NotifyAll();
 }

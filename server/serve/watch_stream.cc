@@ -130,7 +130,8 @@ void WatchStream::FinishLocked(const absl::Status& status) {
 }
 
 void WatchStream::ScheduleLocked() {
-  if (finished_) return;
+  // Once cancelled, gRPC ends the write under way, and that is all that is waited for.
+  if (finished_ || cancelled_) return;
   const Instant due = writing_ ? write_began_ + stall_timeout_ : session_->NextDue();
   // One wake-up that comes early is enough: it asks for the next. So a busy stream asks for hardly
   // any.

@@ -20,7 +20,7 @@ struct SourceLimits {
   int64_t max_files = 10000;
   int max_depth = 32;     // directories below the source's root
   int max_nesting = 100;  // mappings and sequences inside one another in a YAML, JSON or TOML file
-  int64_t max_alias_nodes = 100000;  // nodes a YAML file would have if its aliases were expanded
+  int64_t max_alias_nodes = 100000;  // nodes that the aliases of a YAML file stand for, expanded
 
   friend bool operator==(const SourceLimits& a, const SourceLimits& b) {
     return a.max_file_bytes == b.max_file_bytes && a.max_total_bytes == b.max_total_bytes &&

@@ -32,10 +32,6 @@ TextPlace PlaceOf(absl::string_view bytes, size_t offset);
 // beginning; the size of `bytes` if there are fewer.
 size_t OffsetOfCharacter(absl::string_view bytes, size_t number);
 
-// The offset of the character with this number, counted from 0 and without a byte order mark at the
-// beginning; the size of `bytes` if there are fewer.
-size_t OffsetOfCharacter(absl::string_view bytes, size_t number);
-
 // A violation of `rule` at `place`. `path` and `message` may come from outside: they are escaped,
 // and the message is cut to kMaxViolationMessageBytes.
 Violation MakeViolation(absl::string_view path, TextPlace place, absl::string_view rule,

@@ -1,7 +1,7 @@
 // What the person typed.
 
-#ifndef CONFSTREAM_CLIENT_CLI_COMMAND_LINE_H_
-#define CONFSTREAM_CLIENT_CLI_COMMAND_LINE_H_
+#ifndef CONFSTREAM_CLIENT_CLI_INVOCATION_H_
+#define CONFSTREAM_CLIENT_CLI_INVOCATION_H_
 
 #include <cstdint>
 #include <optional>
@@ -18,7 +18,7 @@ enum class OutputFormat { kTable, kJson, kYaml, kRaw };
 enum class ColorMode { kAuto, kAlways, kNever };
 
 // Plain data.
-struct CommandLine {
+struct Invocation {
   enum class Command { kLs, kGet, kWatch, kStatus };
 
   Command command = Command::kLs;
@@ -48,9 +48,9 @@ struct CommandLine {
 // Reads `args`, without the program's name, and CONFSTREAM_SERVER. Returns the exit code instead
 // if there is nothing left to do: help or version was asked for and printed, or the usage is wrong
 // and that was explained.
-std::variant<CommandLine, int> ParseCommandLine(std::vector<std::string> args,
-                                                const Console& console);
+std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
+                                              const Console& console);
 
 }  // namespace confstream
 
-#endif  // CONFSTREAM_CLIENT_CLI_COMMAND_LINE_H_
+#endif  // CONFSTREAM_CLIENT_CLI_INVOCATION_H_

@@ -1,7 +1,7 @@
 // What a client holds: the files of a view, complete, from one version. Immutable and shared.
 
-#ifndef CONFSTREAM_CLIENT_CPP_VIEW_SNAPSHOT_H_
-#define CONFSTREAM_CLIENT_CPP_VIEW_SNAPSHOT_H_
+#ifndef CONFSTREAM_CLIENT_CPP_RECEIVED_SNAPSHOT_H_
+#define CONFSTREAM_CLIENT_CPP_RECEIVED_SNAPSHOT_H_
 
 #include <cstdint>
 #include <memory>
@@ -15,7 +15,7 @@
 namespace confstream {
 
 // One file of a view. Its bytes are shared by all snapshots in which the client received them once.
-struct ViewFile {
+struct ReceivedFile {
   std::string path;
   std::shared_ptr<const std::string> content;
   Sha256 digest;  // of `content`
@@ -23,19 +23,19 @@ struct ViewFile {
   int64_t last_changed_version = 0;
 };
 
-struct ViewSnapshot {
+struct ReceivedSnapshot {
   v1::ResponseHeader header;
   v1::WatchReason reason = v1::WATCH_REASON_UNSPECIFIED;
   bool in_sync = false;                    // it was the newest content when the server sent it
   int64_t skipped_versions = 0;            // versions of this view left out before it
   std::string view_digest;                 // "sha256:<hex>" over `files`
-  std::vector<ViewFile> files;             // in byte order of paths
+  std::vector<ReceivedFile> files;         // in byte order of paths
   std::vector<std::string> missing_globs;  // unknown, so empty, after a delta
 
   // The file at `path`, or null.
-  const ViewFile* Find(absl::string_view path) const;
+  const ReceivedFile* Find(absl::string_view path) const;
 };
 
 }  // namespace confstream
 
-#endif  // CONFSTREAM_CLIENT_CPP_VIEW_SNAPSHOT_H_
+#endif  // CONFSTREAM_CLIENT_CPP_RECEIVED_SNAPSHOT_H_

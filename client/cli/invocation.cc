@@ -1,4 +1,4 @@
-#include "client/cli/command_line.h"
+#include "client/cli/invocation.h"
 
 #include <unistd.h>
 
@@ -68,94 +68,97 @@ std::string DefaultClientId() {
   return absl::StrCat(host.data(), "/", getpid());
 }
 
-void AddGlobalOptions(CLI::App* app, CommandLine* line) {
-  app->add_option("-s,--server", line->server,
+void AddGlobalOptions(CLI::App* app, Invocation* invocation) {
+  app->add_option("-s,--server", invocation->server,
                   "Address of the server: host:port or unix:PATH. Also in CONFSTREAM_SERVER")
       ->envname("CONFSTREAM_SERVER")
       ->default_str("127.0.0.1:50051")
       ->type_name("ADDR");
   app->add_option_function<std::string>(
-         "-o,--output", [line](const std::string& text) { line->output = kFormats.at(text); },
+         "-o,--output",
+         [invocation](const std::string& text) { invocation->output = kFormats.at(text); },
          "table, json, yaml or raw (the bytes of one file). Default: table; for `get SOURCE PATH` "
          "raw")
       ->check(CLI::IsMember(kFormats))
       ->type_name("FORMAT");
-  AddDuration(app, "-t,--timeout", &line->timeout,
+  AddDuration(app, "-t,--timeout", &invocation->timeout,
               "How long the command may take. Default: 10s; for `watch` no limit");
   app->add_option_function<std::string>(
-         "--color", [line](const std::string& text) { line->color = kColors.at(text); },
+         "--color", [invocation](const std::string& text) { invocation->color = kColors.at(text); },
          "auto, always or never. auto: on a terminal, unless NO_COLOR is set")
       ->check(CLI::IsMember(kColors))
       ->type_name("WHEN");
   app->set_version_flag("--version", std::string("confstream ") + CONFSTREAM_VERSION);
 }
 
-void AddLs(CLI::App* app, CommandLine* line) {
-  app->add_subcommand("ls", "List the sources with version, size and state")->callback([line] {
-    line->command = CommandLine::Command::kLs;
-  });
+void AddLs(CLI::App* app, Invocation* invocation) {
+  app->add_subcommand("ls", "List the sources with version, size and state")
+      ->callback([invocation] { invocation->command = Invocation::Command::kLs; });
 }
 
-void AddGet(CLI::App* app, CommandLine* line) {
+void AddGet(CLI::App* app, Invocation* invocation) {
   CLI::App* const get = app->add_subcommand(
       "get", "Print the files of a source, or one file byte for byte, whatever their size");
-  get->add_option("SOURCE", line->source, "Name of the source")->required()->type_name("");
-  get->add_option("PATH", line->paths, "Path of a file in it, as it stands: `*` is a star")
+  get->add_option("SOURCE", invocation->source, "Name of the source")->required()->type_name("");
+  get->add_option("PATH", invocation->paths, "Path of a file in it, as it stands: `*` is a star")
       ->expected(0, 1)
       ->type_name("");
-  get->callback([line] { line->command = CommandLine::Command::kGet; });
+  get->callback([invocation] { invocation->command = Invocation::Command::kGet; });
 }
 
-void AddWatch(CLI::App* app, CommandLine* line) {
+void AddWatch(CLI::App* app, Invocation* invocation) {
   CLI::App* const watch = app->add_subcommand(
       "watch", "Print a source's content and every change of it; reconnects by itself");
-  watch->add_option("SOURCE", line->source, "Name of the source")->required()->type_name("");
+  watch->add_option("SOURCE", invocation->source, "Name of the source")->required()->type_name("");
   watch
-      ->add_option("PATH", line->paths,
+      ->add_option("PATH", invocation->paths,
                    "Globs of the files to watch: `*` matches within a path component, `**` across. "
                    "Default: all files")
       ->type_name("");
-  watch->add_option("-n,--count", line->count, "End after this many snapshots")
+  watch->add_option("-n,--count", invocation->count, "End after this many snapshots")
       ->check(CLI::PositiveNumber)
       ->type_name("N");
-  watch->add_flag("--until-in-sync", line->until_in_sync, "End once the newest content is here");
-  AddDuration(watch, "--heartbeat", &line->heartbeat,
+  watch->add_flag("--until-in-sync", invocation->until_in_sync,
+                  "End once the newest content is here");
+  AddDuration(watch, "--heartbeat", &invocation->heartbeat,
               "How often a quiet server says that it lives, 1s to 1h. After three missed the copy "
               "is called stale. Default: 30s");
-  AddDuration(watch, "--min-interval", &line->min_interval,
+  AddDuration(watch, "--min-interval", &invocation->min_interval,
               "The least time between two snapshots; versions in between are skipped");
-  watch->add_option("--client-id", line->client_id, "What the server shows as this client's name")
+  watch
+      ->add_option("--client-id", invocation->client_id,
+                   "What the server shows as this client's name")
       ->default_str("HOST/PID");
-  watch->callback([line] { line->command = CommandLine::Command::kWatch; });
+  watch->callback([invocation] { invocation->command = Invocation::Command::kWatch; });
 }
 
-void AddStatus(CLI::App* app, CommandLine* line) {
+void AddStatus(CLI::App* app, Invocation* invocation) {
   CLI::App* const status = app->add_subcommand(
       "status", "Print health, and the state of every source with what is wrong with it");
-  status->add_option("SOURCE", line->source, "Only this source")->type_name("");
-  status->add_flag("--health", line->health,
+  status->add_option("SOURCE", invocation->source, "Only this source")->type_name("");
+  status->add_flag("--health", invocation->health,
                    "Only ask whether the server is up: exit code 0 if it is SERVING. For "
                    "container health checks");
-  status->callback([line] { line->command = CommandLine::Command::kStatus; });
+  status->callback([invocation] { invocation->command = Invocation::Command::kStatus; });
 }
 
 }  // namespace
 
-std::variant<CommandLine, int> ParseCommandLine(std::vector<std::string> args,
-                                                const Console& console) {
-  CommandLine line;
-  line.server = "127.0.0.1:50051";
-  line.client_id = DefaultClientId();
+std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
+                                              const Console& console) {
+  Invocation invocation;
+  invocation.server = "127.0.0.1:50051";
+  invocation.client_id = DefaultClientId();
   CLI::App app("Reads and follows the configuration that a Confstream server serves.",
                "confstream");
   app.footer(kFooter);
   app.require_subcommand(0, 1);
   app.fallthrough();
-  AddGlobalOptions(&app, &line);
-  AddLs(&app, &line);
-  AddGet(&app, &line);
-  AddWatch(&app, &line);
-  AddStatus(&app, &line);
+  AddGlobalOptions(&app, &invocation);
+  AddLs(&app, &invocation);
+  AddGet(&app, &invocation);
+  AddWatch(&app, &invocation);
+  AddStatus(&app, &invocation);
   for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
     command->fallthrough();
     command->footer(
@@ -173,7 +176,7 @@ std::variant<CommandLine, int> ParseCommandLine(std::vector<std::string> args,
     *console.err << app.help();
     return int{kExitError};
   }
-  return line;
+  return invocation;
 }
 
 }  // namespace confstream

@@ -1,0 +1,42 @@
+// A subscriber that holds whoever wakes it until the test lets go.
+
+#ifndef CONFSTREAM_TESTS_FAKES_BLOCKING_SUBSCRIBER_H_
+#define CONFSTREAM_TESTS_FAKES_BLOCKING_SUBSCRIBER_H_
+
+#include "server/base/mutex.h"
+#include "server/fanout/view_topic.h"
+
+namespace confstream {
+
+// Against the rule for subscribers, so that a test can show what waits for whom. Thread-safe.
+class BlockingSubscriber final : public Subscriber {
+ public:
+  void Wake() override {
+    MutexLock lock(&mu_);
+    blocking_ = true;
+    changed_.NotifyAll();
+    while (!released_) changed_.Wait(&mu_);
+  }
+
+  // Waits until somebody is held.
+  void AwaitBlocking() {
+    MutexLock lock(&mu_);
+    while (!blocking_) changed_.Wait(&mu_);
+  }
+  // From now on nobody is held.
+  void Release() {
+    MutexLock lock(&mu_);
+    released_ = true;
+    changed_.NotifyAll();
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  bool blocking_ ABSL_GUARDED_BY(mu_) = false;
+  bool released_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_TESTS_FAKES_BLOCKING_SUBSCRIBER_H_

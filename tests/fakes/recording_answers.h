@@ -1,0 +1,81 @@
+// Stands for the watch thread: takes the answers of the workers, and tells them whether it was
+// quiet.
+
+#ifndef CONFSTREAM_TESTS_FAKES_RECORDING_ANSWERS_H_
+#define CONFSTREAM_TESTS_FAKES_RECORDING_ANSWERS_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/base/mutex.h"
+#include "server/snapshot/read_request.h"
+
+namespace confstream {
+
+// Thread-safe.
+class RecordingAnswers final : public ReadAnswerSink {
+ public:
+  void Answer(ReadAnswer answer) override {
+    MutexLock lock(&mu_);
+    answers_.push_back(std::move(answer));
+    changed_.NotifyAll();
+  }
+
+  bool QuietSince(const ReadRequest& request) override {
+    MutexLock lock(&mu_);
+    ++asking_;
+    changed_.NotifyAll();
+    while (held_ == request.source) changed_.Wait(&mu_);
+    --asking_;
+    return quiet_;
+  }
+
+  // What QuietSince() says from now on.
+  void SetQuiet(bool quiet) {
+    MutexLock lock(&mu_);
+    quiet_ = quiet;
+  }
+  // From now on who asks about `source` waits; empty: nobody.
+  void Hold(const std::string& source) {
+    MutexLock lock(&mu_);
+    held_ = source;
+    changed_.NotifyAll();
+  }
+  // Waits until somebody waits in QuietSince().
+  void AwaitAsking() {
+    MutexLock lock(&mu_);
+    while (asking_ == 0) changed_.Wait(&mu_);
+  }
+
+  // Waits for the `count`th answer. Its outcome is kFailed, its source empty, if it does not come
+  // within half a minute.
+  ReadAnswer Await(size_t count) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    MutexLock lock(&mu_);
+    while (answers_.size() < count) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return {"", 0, ReadOutcome::kFailed};
+      changed_.WaitFor(&mu_, left);
+    }
+    return answers_[count - 1];
+  }
+  size_t count() const {
+    MutexLock lock(&mu_);
+    return answers_.size();
+  }
+
+ private:
+  mutable Mutex mu_;
+  CondVar changed_;
+  std::vector<ReadAnswer> answers_ ABSL_GUARDED_BY(mu_);
+  bool quiet_ ABSL_GUARDED_BY(mu_) = true;
+  std::string held_ ABSL_GUARDED_BY(mu_);
+  int asking_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace confstream
+
+#endif  // CONFSTREAM_TESTS_FAKES_RECORDING_ANSWERS_H_

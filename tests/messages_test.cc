@@ -1,0 +1,90 @@
+#include "server/fanout/messages.h"
+
+#include <gtest/gtest.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/fakes/snapshots.h"
+
+namespace confstream {
+namespace {
+
+TEST(FillStatusTest, TellsEverythingOfADegradedSource) {
+  auto state = RefusedState(MakeSnapshot(4, {{"a.yaml", "x"}}), "mapping values are not allowed");
+  state->status.since = absl::FromUnixMillis(1'700'000'000'250);
+  state->status.verified_time = absl::FromUnixSeconds(1'600'000'000);
+  state->status.change_detection = ChangeDetection::kPolling;
+  v1::SourceStatus message;
+  FillStatus(*state, 100, &message);
+  EXPECT_EQ(message.state(), v1::SOURCE_STATE_DEGRADED);
+  EXPECT_EQ(message.state_since().seconds(), 1'700'000'000);
+  EXPECT_EQ(message.state_since().nanos(), 250'000'000);
+  EXPECT_EQ(message.verified_time().seconds(), 1'600'000'000);
+  EXPECT_EQ(message.change_detection(), v1::CHANGE_DETECTION_POLLING);
+  EXPECT_EQ(message.served_version(), 4);
+  EXPECT_EQ(message.violations_total(), 1);
+  ASSERT_EQ(message.violations_size(), 1);
+  EXPECT_EQ(message.violations(0).path(), "a.yaml");
+  EXPECT_EQ(message.violations(0).line(), 3);
+  EXPECT_EQ(message.violations(0).column(), 7);
+  EXPECT_EQ(message.violations(0).rule(), "yaml.syntax");
+  EXPECT_EQ(message.violations(0).message(), "mapping values are not allowed");
+}
+
+TEST(FillStatusTest, WaitingSourceServesVersionZeroAndWasNeverVerified) {
+  v1::SourceStatus message;
+  FillStatus(*RefusedState(nullptr, "x"), 100, &message);
+  EXPECT_EQ(message.state(), v1::SOURCE_STATE_WAITING);
+  EXPECT_EQ(message.served_version(), 0);
+  EXPECT_FALSE(message.has_verified_time());
+  EXPECT_EQ(message.change_detection(), v1::CHANGE_DETECTION_INOTIFY);
+}
+
+TEST(FillStatusTest, EveryConditionHasAState) {
+  const std::pair<SourceCondition, v1::SourceState> pairs[] = {
+      {SourceCondition::kServing, v1::SOURCE_STATE_SERVING},
+      {SourceCondition::kDegraded, v1::SOURCE_STATE_DEGRADED},
+      {SourceCondition::kWaiting, v1::SOURCE_STATE_WAITING},
+      {SourceCondition::kDetached, v1::SOURCE_STATE_DETACHED},
+      {SourceCondition::kStalled, v1::SOURCE_STATE_STALLED}};
+  for (const auto& [condition, expected] : pairs) {
+    SourceState state;
+    state.status.condition = condition;
+    v1::SourceStatus message;
+    FillStatus(state, 100, &message);
+    EXPECT_EQ(message.state(), expected);
+  }
+}
+
+TEST(FillStatusTest, NoMoreViolationsThanAskedForAreListedAndAllAreCounted) {
+  SourceState state;
+  for (int i = 0; i < 100; ++i)
+    state.status.violations.push_back({absl::StrCat(i), 0, 0, "r", "m"});
+  state.status.violations_total = 5000;
+  v1::SourceStatus message;
+  FillStatus(state, 10, &message);
+  ASSERT_EQ(message.violations_size(), 10);
+  EXPECT_EQ(message.violations(9).path(), "9");
+  EXPECT_EQ(message.violations_total(), 5000);
+}
+
+TEST(ContentTypeTest, IsToldByTheExtensionOfTheName) {
+  const std::pair<const char*, const char*> pairs[] = {
+      {"a.yaml", "application/yaml"},
+      {"dir.json/a.YML", "application/yaml"},
+      {"a.json", "application/json"},
+      {"a.toml", "application/toml"},
+      {"a.conf", "text/plain"},
+      {"a.tar.properties", "text/plain"},
+      {"a.bin", "application/octet-stream"},
+      {"README", "application/octet-stream"},
+      {"dir.yaml/README", "application/octet-stream"},
+      {"a.", "application/octet-stream"}};
+  for (const auto& [path, expected] : pairs) {
+    EXPECT_EQ(std::string(ContentType(path)), expected) << path;
+  }
+}
+
+}  // namespace
+}  // namespace confstream

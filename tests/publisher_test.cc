@@ -1,0 +1,488 @@
+#include "server/publish/publisher.h"
+
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <chrono>
+#include <filesystem>
+#include <future>
+#include <sstream>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/files.h"
+#include "tests/fakes/hooked_file_system.h"
+#include "tests/fakes/recording_answers.h"
+#include "tests/fakes/temporary_directory.h"
+
+namespace confstream {
+namespace {
+
+// Keeps every state it is handed. Thread-safe.
+class RecordingSink final : public SourceStateSink {
+ public:
+  void Update(std::shared_ptr<const SourceState> state) override {
+    MutexLock lock(&mu_);
+    // What a source is before its first reading has nothing to say of any.
+    const bool announced = state->snapshot == nullptr && state->status.violations_total == 0;
+    (announced ? announced_ : states_).push_back(std::move(state));
+  }
+  std::vector<std::shared_ptr<const SourceState>> announced() const {
+    MutexLock lock(&mu_);
+    return announced_;
+  }
+  std::vector<std::shared_ptr<const SourceState>> states(const std::string& source = "app") const {
+    MutexLock lock(&mu_);
+    std::vector<std::shared_ptr<const SourceState>> of_source;
+    for (const auto& state : states_) {
+      if (state->source == source) of_source.push_back(state);
+    }
+    return of_source;
+  }
+
+ private:
+  mutable Mutex mu_;
+  std::vector<std::shared_ptr<const SourceState>> states_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::shared_ptr<const SourceState>> announced_ ABSL_GUARDED_BY(mu_);
+};
+
+class PublisherTest : public testing::Test {
+ protected:
+  PublisherTest() {
+    publisher_.SetAnswerSink(&answers_);
+    publisher_.AddSource(Config(), 1);
+  }
+
+  SourceConfig Config(const std::string& name = "app") const {
+    SourceConfig config;
+    config.name = name;
+    config.path = directory_.Path(name);
+    return config;
+  }
+
+  void Write(const std::string& path, const std::string& content) {
+    WriteFile(directory_.Path("app/" + path), content);
+  }
+
+  // A request as the watch thread makes it once writing has stopped.
+  ReadRequest Request(const std::string& source = "app", uint64_t incarnation = 1) {
+    ReadRequest request;
+    request.source = source;
+    request.incarnation = incarnation;
+    request.route = LinkResolver(&posix_).ResolveSource(directory_.Path(source), false);
+    request.cause = ReadCause::kSettled;
+    request.touched.AddAll();
+    return request;
+  }
+
+  // Submits and waits for the answer.
+  ReadOutcome Read(const ReadRequest& request) {
+    const size_t before = answers_.count();
+    publisher_.Submit(request);
+    const ReadAnswer answer = answers_.Await(before + 1);
+    EXPECT_EQ(answer.source, request.source);
+    EXPECT_EQ(answer.incarnation, request.incarnation);
+    return answer.outcome;
+  }
+  ReadOutcome Read() { return Read(Request()); }
+
+  // What was handed over last.
+  const SourceState& state() {
+    states_ = sink_.states();
+    EXPECT_FALSE(states_.empty());
+    static const SourceState kNone;
+    return states_.empty() ? kNone : *states_.back();
+  }
+
+  int Logged(const std::string& text) {
+    int count = 0;
+    const std::string log = log_text_.str();
+    for (size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++count;
+    return count;
+  }
+
+  TemporaryDirectory directory_;
+  FakeClock clock_;
+  PosixFileSystem posix_;
+  HookedFileSystem file_system_;
+  RecordingSink sink_;
+  RecordingAnswers answers_;
+  std::ostringstream log_text_;
+  Logger log_{LogFormat::kText, LogLevel::kDebug,
+              std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)};
+  Publisher publisher_{&clock_, &file_system_, {&sink_}, 2, &log_};
+  std::vector<std::shared_ptr<const SourceState>> states_;
+};
+
+TEST_F(PublisherTest, NewSourceIsAnnouncedWaitingInItsEpochBeforeItIsRead) {
+  ASSERT_EQ(sink_.announced().size(), 1u);
+  EXPECT_EQ(sink_.announced()[0]->source, "app");
+  EXPECT_EQ(sink_.announced()[0]->status.condition, SourceCondition::kWaiting);
+  EXPECT_EQ(sink_.announced()[0]->epoch.size(), 32u);
+}
+
+TEST_F(PublisherTest, FirstValidContentIsVersionOneAndServed) {
+  Write("a.yaml", "port: 80\n");
+  Write("sub/b.json", "{}");
+  EXPECT_EQ(Read(), ReadOutcome::kDone);
+  const SourceState& now = state();
+  EXPECT_EQ(now.status.condition, SourceCondition::kServing);
+  EXPECT_EQ(now.status.verified_time, clock_.WallNow());
+  EXPECT_EQ(now.status.since, clock_.WallNow());
+  EXPECT_EQ(now.status.change_detection, ChangeDetection::kInotify);
+  ASSERT_NE(now.snapshot, nullptr);
+  EXPECT_EQ(now.snapshot->version, 1);
+  EXPECT_EQ(now.snapshot->epoch, now.epoch);
+  EXPECT_EQ(now.snapshot->publish_time, clock_.WallNow());
+  ASSERT_EQ(now.snapshot->files.size(), 2u);
+  EXPECT_EQ(now.snapshot->files[0].path, "a.yaml");
+  EXPECT_EQ(now.snapshot->files[0].content->bytes, "port: 80\n");
+  EXPECT_EQ(now.snapshot->files[1].path, "sub/b.json");
+  EXPECT_EQ(Logged("published"), 1);
+}
+
+TEST_F(PublisherTest, EqualContentIsNoNewVersionAndIsVerified) {
+  Write("a", "1");
+  Read();
+  const auto first = state().snapshot;
+  clock_.Advance(absl::Seconds(5));
+  std::filesystem::remove(directory_.Path("app/a"));
+  Write("a", "1");
+  Read();
+  EXPECT_EQ(state().snapshot, first);
+  EXPECT_EQ(state().status.verified_time, clock_.WallNow());
+  EXPECT_EQ(state().status.since, clock_.WallNow() - absl::Seconds(5));
+  EXPECT_EQ(Logged("published"), 1);
+}
+
+TEST_F(PublisherTest, OtherContentIsTheNextVersionOfTheSameEpoch) {
+  Write("a", "1");
+  Read();
+  const std::string epoch = state().epoch;
+  Write("a", "2");
+  Read();
+  EXPECT_EQ(state().snapshot->version, 2);
+  EXPECT_EQ(state().epoch, epoch);
+  EXPECT_EQ(state().snapshot->files[0].content->bytes, "2");
+  Write("a", "1");
+  Read();
+  EXPECT_EQ(state().snapshot->version, 3) << "old content again is a new version";
+}
+
+// Refusals.
+
+TEST_F(PublisherTest, InvalidFirstContentIsNotServedAndTheSourceWaits) {
+  Write("a.yaml", "port: 80\n  host: x\n");
+  EXPECT_EQ(Read(), ReadOutcome::kDone);
+  EXPECT_EQ(state().snapshot, nullptr);
+  EXPECT_EQ(state().status.condition, SourceCondition::kWaiting);
+  EXPECT_FALSE(state().status.verified_time.has_value());
+  ASSERT_EQ(state().status.violations.size(), 1u);
+  EXPECT_EQ(state().status.violations[0].path, "a.yaml");
+  EXPECT_EQ(state().status.violations[0].rule, "yaml.syntax");
+  EXPECT_EQ(state().status.violations_total, 1);
+}
+
+TEST_F(PublisherTest, InvalidContentLeavesTheLastGoodServedUntilItIsMended) {
+  Write("a.yaml", "port: 80\n");
+  Read();
+  const auto good = state().snapshot;
+  const absl::Time verified = clock_.WallNow();
+  clock_.Advance(absl::Seconds(10));
+  Write("a.yaml", "port: [80\n");
+  Read();
+  EXPECT_EQ(state().snapshot, good);
+  EXPECT_EQ(state().status.condition, SourceCondition::kDegraded);
+  EXPECT_EQ(state().status.since, clock_.WallNow());
+  EXPECT_EQ(state().status.verified_time, verified) << "when it was last good";
+  EXPECT_EQ(state().status.violations_total, 1);
+
+  clock_.Advance(absl::Seconds(10));
+  Read();
+  EXPECT_EQ(state().status.since, clock_.WallNow() - absl::Seconds(10)) << "since it broke";
+  EXPECT_EQ(Logged("refused"), 1) << "the same refusal is said once";
+
+  Write("a.yaml", "port: 81\n");
+  Read();
+  EXPECT_EQ(state().status.condition, SourceCondition::kServing);
+  EXPECT_TRUE(state().status.violations.empty());
+  EXPECT_EQ(state().snapshot->version, 2) << "what was refused took no version";
+  EXPECT_EQ(Logged("valid again"), 1);
+}
+
+TEST_F(PublisherTest, LastGoodContentMountedAgainIsServedUnderItsVersion) {
+  Write("a.yaml", "port: 80\n");
+  Read();
+  const auto good = state().snapshot;
+  Write("a.yaml", "port: [80\n");
+  Read();
+  Write("a.yaml", "port: 80\n");
+  Read();
+  EXPECT_EQ(state().status.condition, SourceCondition::kServing);
+  EXPECT_EQ(state().snapshot, good);
+}
+
+TEST_F(PublisherTest, SourceThatDoesNotExistWaitsAndSaysWhere) {
+  EXPECT_EQ(Read(), ReadOutcome::kDone);
+  EXPECT_EQ(state().status.condition, SourceCondition::kWaiting);
+  ASSERT_EQ(state().status.violations.size(), 1u);
+  EXPECT_EQ(state().status.violations[0].rule, "source.missing");
+  EXPECT_NE(state().status.violations[0].message.find("app"), std::string::npos);
+}
+
+TEST_F(PublisherTest, SourceThatVanishesKeepsItsLastGoodContent) {
+  Write("a", "1");
+  Read();
+  const auto good = state().snapshot;
+  std::filesystem::remove_all(directory_.Path("app"));
+  EXPECT_EQ(Read(), ReadOutcome::kDone);
+  EXPECT_EQ(state().snapshot, good);
+  EXPECT_EQ(state().status.condition, SourceCondition::kDegraded);
+  EXPECT_EQ(state().status.violations[0].rule, "source.missing");
+}
+
+TEST_F(PublisherTest, DirectoryWithoutFilesIsRefusedUnlessAllowed) {
+  std::filesystem::create_directory(directory_.Path("app"));
+  Read();
+  EXPECT_EQ(state().snapshot, nullptr);
+  EXPECT_EQ(state().status.violations[0].rule, "source.empty");
+  SourceConfig config = Config();
+  config.allow_empty = true;
+  publisher_.AddSource(config, 2);
+  Read(Request("app", 2));
+  ASSERT_NE(state().snapshot, nullptr);
+  EXPECT_TRUE(state().snapshot->files.empty());
+}
+
+TEST_F(PublisherTest, FileSystemThatRefusesIsToldAndAskedAgain) {
+  Write("a", "1");
+  file_system_.before = [](HookedFileSystem::Call call, const std::string&) {
+    return call == HookedFileSystem::kOpenForReading ? absl::PermissionDeniedError("not yours")
+                                                     : absl::OkStatus();
+  };
+  EXPECT_EQ(Read(), ReadOutcome::kFailed);
+  EXPECT_EQ(state().status.condition, SourceCondition::kWaiting);
+  ASSERT_EQ(state().status.violations.size(), 1u);
+  EXPECT_EQ(state().status.violations[0].rule, "source.unreadable");
+  EXPECT_NE(state().status.violations[0].message.find("not yours"), std::string::npos);
+}
+
+TEST_F(PublisherTest, NoMoreViolationsThanTheApiListsAreKeptAndAllAreCounted) {
+  SourceConfig config = Config();
+  config.limits.max_file_bytes = 1;
+  publisher_.AddSource(config, 2);
+  for (int i = 0; i < 120; ++i) Write(absl::StrCat("file", i), "too long");
+  Read(Request("app", 2));
+  EXPECT_EQ(state().status.violations.size(), Validator::kMaxViolations);
+  EXPECT_EQ(state().status.violations_total, 120);
+}
+
+// What is not for publishing.
+
+TEST_F(PublisherTest, SourceThatLeadsElsewhereByNowIsAnsweredAndNotPublished) {
+  WriteFile(directory_.Path("one/a"), "1");
+  WriteFile(directory_.Path("two/a"), "2");
+  MakeLink("one", directory_.Path("app"));
+  const ReadRequest request = Request();
+  SwapLink("two", directory_.Path("app"));
+  EXPECT_EQ(Read(request), ReadOutcome::kMoved);
+  EXPECT_TRUE(sink_.states().empty());
+}
+
+TEST_F(PublisherTest, ContentDuringWhoseReadingItWasNotQuietIsNotPublished) {
+  Write("a.yaml", "port: 80\n");
+  answers_.SetQuiet(false);
+  EXPECT_EQ(Read(), ReadOutcome::kUnsettled);
+  EXPECT_TRUE(sink_.states().empty());
+}
+
+TEST_F(PublisherTest, ContentDuringWhoseReadingItWasNotQuietIsNotRefusedEither) {
+  Write("a.yaml", "port: [80\n");
+  answers_.SetQuiet(false);
+  EXPECT_EQ(Read(), ReadOutcome::kUnsettled);
+  EXPECT_TRUE(sink_.states().empty());
+}
+
+TEST_F(PublisherTest, SourceThatIsNotWatchedByTheKernelIsSaidToBePolled) {
+  Write("a", "1");
+  ReadRequest request = Request();
+  request.watched = false;
+  request.cause = ReadCause::kForced;
+  Read(request);
+  EXPECT_EQ(state().status.change_detection, ChangeDetection::kPolling);
+}
+
+// Settings.
+
+TEST_F(PublisherTest, OtherSettingsKeepVersionsAndEpoch) {
+  Write("a", "1");
+  Write("b", "1");
+  Read();
+  const std::string epoch = state().epoch;
+  SourceConfig config = Config();
+  config.exclude = {*PathGlob::Parse("b")};
+  publisher_.AddSource(config, 2);
+  EXPECT_EQ(Read(Request("app", 2)), ReadOutcome::kDone);
+  EXPECT_EQ(state().epoch, epoch);
+  EXPECT_EQ(state().snapshot->version, 2);
+  EXPECT_EQ(state().snapshot->files.size(), 1u);
+  // No setting brings content of before back as if it were new.
+  publisher_.AddSource(config, 3);
+  Read(Request("app", 3));
+  EXPECT_EQ(state().snapshot->version, 2);
+}
+
+TEST_F(PublisherTest, OtherSettingsKeepTheTimesOfTheStatus) {
+  Write("a", "1");
+  Read();
+  const absl::Time since = clock_.WallNow();
+  clock_.Advance(absl::Seconds(10));
+  publisher_.AddSource(Config(), 2);
+  Read(Request("app", 2));
+  EXPECT_EQ(state().status.since, since);
+}
+
+TEST_F(PublisherTest, RequestMadeUnderOldSettingsIsIgnored) {
+  Write("a", "1");
+  publisher_.AddSource(Config(), 2);
+  publisher_.Submit(Request("app", 1));
+  Read(Request("app", 2));
+  EXPECT_EQ(sink_.states().size(), 1u);
+  EXPECT_EQ(answers_.count(), 1u);
+}
+
+TEST_F(PublisherTest, OtherSettingsWaitForTheReadingUnderWay) {
+  Write("a", "1");
+  answers_.Hold("app");
+  publisher_.Submit(Request());
+  answers_.AwaitAsking();
+  SourceConfig config = Config();
+  config.exclude = {*PathGlob::Parse("nothing")};
+  std::promise<void> changed;
+  std::future<void> has_changed = changed.get_future();
+  std::thread changing([&] {
+    publisher_.AddSource(config, 2);
+    changed.set_value();
+  });
+  EXPECT_EQ(has_changed.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  answers_.Hold("");
+  has_changed.wait();
+  EXPECT_EQ(sink_.states().size(), 1u) << "the last word of the old settings came before";
+  changing.join();
+  Write("a", "2");
+  Read(Request("app", 2));
+  EXPECT_EQ(state().snapshot->version, 2);
+}
+
+TEST_F(PublisherTest, RemovedSourceIgnoresRequestsThatWaitForAWorker) {
+  Publisher publisher(&clock_, &file_system_, {&sink_}, 1, &log_);
+  publisher.SetAnswerSink(&answers_);
+  publisher.AddSource(Config(), 1);
+  publisher.AddSource(Config("slow"), 1);
+  Write("a", "1");
+  WriteFile(directory_.Path("slow/a"), "1");
+  answers_.Hold("slow");
+  publisher.Submit(Request("slow"));
+  answers_.AwaitAsking();
+  publisher.Submit(Request());
+  publisher.RemoveSource("app");
+  answers_.Hold("");
+  EXPECT_EQ(answers_.Await(2).source, "app") << "who asked is answered all the same";
+  EXPECT_TRUE(sink_.states("app").empty());
+  EXPECT_EQ(sink_.states("slow").size(), 1u);
+  publisher.Submit(Request());
+  publisher.Stop();
+  EXPECT_EQ(answers_.count(), 2u);
+}
+
+TEST_F(PublisherTest, SourceThatWasRemovedAndAddedAgainStartsANewEpoch) {
+  Write("a", "1");
+  Read();
+  const std::string epoch = state().epoch;
+  publisher_.RemoveSource("app");
+  publisher_.AddSource(Config(), 2);
+  Read(Request("app", 2));
+  EXPECT_NE(state().epoch, epoch);
+  EXPECT_EQ(state().snapshot->version, 1);
+}
+
+// Workers.
+
+TEST_F(PublisherTest, SlowSourceDelaysNoOther) {
+  publisher_.AddSource(Config("slow"), 1);
+  WriteFile(directory_.Path("slow/a"), "1");
+  Write("a", "1");
+  answers_.Hold("slow");
+  publisher_.Submit(Request("slow"));
+  answers_.AwaitAsking();
+  EXPECT_EQ(Read(), ReadOutcome::kDone);
+  EXPECT_EQ(state().snapshot->version, 1);
+  EXPECT_TRUE(sink_.states("slow").empty());
+  answers_.Hold("");
+}
+
+TEST_F(PublisherTest, StopWaitsForAReadingThatAsksTheWatchThreadAndNothingIsReadAfterIt) {
+  Write("a", "1");
+  answers_.Hold("app");
+  publisher_.Submit(Request());
+  answers_.AwaitAsking();
+  // The watch thread has stopped: it answers no, and lets go.
+  answers_.SetQuiet(false);
+  std::thread stopping([this] { answers_.Hold(""); });
+  publisher_.Stop();
+  stopping.join();
+  EXPECT_EQ(answers_.Await(1).outcome, ReadOutcome::kUnsettled);
+  EXPECT_TRUE(sink_.states().empty());
+  answers_.SetQuiet(true);
+  publisher_.Submit(Request());
+  publisher_.Stop();
+  EXPECT_EQ(answers_.count(), 1u);
+}
+
+class FirstReadingsTest : public PublisherTest {
+ protected:
+  FirstReadingsTest() {
+    on_real_clock_.SetAnswerSink(&answers_);
+    on_real_clock_.AddSource(Config(), 1);
+    Write("a", "1");
+  }
+  ~FirstReadingsTest() override { on_real_clock_.Stop(); }
+
+  SystemClock system_clock_;
+  Publisher on_real_clock_{&system_clock_, &file_system_, {&sink_}, 1, &log_};
+};
+
+TEST_F(FirstReadingsTest, AreAwaitedNoLongerThanAsked) {
+  EXPECT_FALSE(on_real_clock_.AwaitFirstReadings(absl::Milliseconds(10)));
+}
+
+TEST_F(FirstReadingsTest, AreThereOnceEverySourceWasReadWhateverCameOfIt) {
+  on_real_clock_.AddSource(Config("missing"), 1);
+  on_real_clock_.Submit(Request());
+  EXPECT_FALSE(on_real_clock_.AwaitFirstReadings(absl::Milliseconds(10)));
+  on_real_clock_.Submit(Request("missing"));
+  EXPECT_TRUE(on_real_clock_.AwaitFirstReadings(absl::Seconds(30)));
+}
+
+TEST_F(FirstReadingsTest, DoNotWaitForASourceThatIsRemoved) {
+  on_real_clock_.AddSource(Config("missing"), 1);
+  on_real_clock_.Submit(Request());
+  std::thread removing([this] { on_real_clock_.RemoveSource("missing"); });
+  EXPECT_TRUE(on_real_clock_.AwaitFirstReadings(absl::Seconds(30)));
+  removing.join();
+}
+
+TEST_F(FirstReadingsTest, ReadingThatFoundTheSourceElsewhereIsNone) {
+  WriteFile(directory_.Path("one/a"), "1");
+  std::filesystem::remove_all(directory_.Path("app"));
+  MakeLink("one", directory_.Path("app"));
+  const ReadRequest request = Request();
+  SwapLink("app2", directory_.Path("app"));
+  on_real_clock_.Submit(request);
+  EXPECT_EQ(answers_.Await(1).outcome, ReadOutcome::kMoved);
+  EXPECT_FALSE(on_real_clock_.AwaitFirstReadings(absl::Milliseconds(10)));
+}
+
+}  // namespace
+}  // namespace confstream

@@ -1,0 +1,451 @@
+#include "server/fanout/watch_hub.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error_reason.h"
+#include "tests/fakes/blocking_subscriber.h"
+#include "tests/fakes/counting_subscriber.h"
+#include "tests/fakes/fake_clock.h"
+#include "tests/fakes/recording_stream.h"
+#include "tests/fakes/snapshots.h"
+
+namespace confstream {
+namespace {
+
+constexpr FanoutLimits kLimits = {1000, 1000, int64_t{16} << 20};
+
+WatchSpec Spec(std::vector<std::string> globs = {}, const std::string& source = "app") {
+  WatchSpec spec;
+  spec.source = source;
+  spec.view = *View::Parse(std::move(globs));
+  return spec;
+}
+
+class WatchHubTest : public testing::Test {
+ protected:
+  explicit WatchHubTest(const FanoutLimits& limits = kLimits) : hub_(&clock_, limits) {
+    hub_.AddSource("app");
+  }
+  ~WatchHubTest() override {
+    for (const auto& stream : streams_) stream->Close();
+  }
+
+  void Publish(int64_t version, const Files& files, const std::string& source = "app") {
+    hub_.Update(ServingState(MakeSnapshot(version, files, source)));
+  }
+
+  // A stream that is open; closed with the test.
+  std::shared_ptr<RecordingStream> Open(const WatchSpec& spec) {
+    auto stream = std::make_shared<RecordingStream>(&hub_, &clock_);
+    EXPECT_TRUE(stream->Open(spec).ok());
+    streams_.push_back(stream);
+    return stream;
+  }
+  absl::Status Refused(const WatchSpec& spec) {
+    return std::make_shared<RecordingStream>(&hub_, &clock_)->Open(spec);
+  }
+
+  // Waits until all that was to be delivered by now has been.
+  void AwaitDelivery() {
+    hub_.AddSource("fence");
+    if (fence_ == nullptr) fence_ = Open(Spec({}, "fence"));
+    ++fence_version_;
+    Publish(fence_version_, {{"n", absl::StrCat(fence_version_)}}, "fence");
+    ASSERT_TRUE(fence_->AwaitVersion(fence_version_));
+  }
+
+  FakeClock clock_;
+  WatchHub hub_;
+  std::vector<std::shared_ptr<RecordingStream>> streams_;
+  std::shared_ptr<RecordingStream> fence_;
+  int64_t fence_version_ = 0;
+};
+
+TEST_F(WatchHubTest, StreamGetsTheCurrentVersionAtOnceAndEveryLaterOneOnTheWay) {
+  Publish(1, {{"a", "1"}});
+  const auto stream = Open(Spec());
+  ASSERT_EQ(stream->received().size(), 1u) << "without any wake-up";
+  EXPECT_EQ(stream->received()[0].header().version(), 1);
+  Publish(2, {{"a", "2"}});
+  EXPECT_TRUE(stream->AwaitVersion(2));
+}
+
+TEST_F(WatchHubTest, SourceIsWaitingUntilItsFirstState) {
+  const auto state = hub_.Find("app");
+  ASSERT_TRUE(state.ok());
+  EXPECT_EQ((*state)->status.condition, SourceCondition::kWaiting);
+  EXPECT_EQ((*state)->status.since, clock_.WallNow());
+  const auto stream = Open(Spec());
+  EXPECT_EQ(stream->received().at(0).source_status().state(), v1::SOURCE_STATE_WAITING);
+  Publish(1, {{"a", "1"}});
+  EXPECT_TRUE(stream->AwaitVersion(1));
+  EXPECT_EQ(stream->received().at(1).reason(), v1::WATCH_REASON_INITIAL);
+}
+
+TEST_F(WatchHubTest, UnknownSourceIsNotFoundAndTheErrorNamesThoseThereAre) {
+  hub_.AddSource("other");
+  const absl::Status status = Refused(Spec({}, "no\nsuch"));
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReasonOf(status), kSourceNotFound);
+  EXPECT_NE(status.message().find("no\\nsuch"), absl::string_view::npos) << status;
+  EXPECT_NE(status.message().find("app, other"), absl::string_view::npos) << status;
+  EXPECT_EQ(hub_.Find("nope").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(hub_.streams(), 0);
+}
+
+TEST_F(WatchHubTest, SourcesAreListedInByteOrder) {
+  hub_.AddSource("b");
+  hub_.AddSource("a");
+  EXPECT_EQ(hub_.SourceNames(), (std::vector<std::string>{"a", "app", "b"}));
+}
+
+TEST_F(WatchHubTest, AddingAKnownSourceAgainChangesNothing) {
+  Publish(1, {{"a", "1"}});
+  hub_.AddSource("app");
+  EXPECT_EQ((*hub_.Find("app"))->snapshot->version, 1);
+}
+
+TEST_F(WatchHubTest, StateOfASourceThatNobodyAddedIsIgnored) {
+  Publish(1, {{"a", "1"}}, "stranger");
+  EXPECT_FALSE(hub_.Find("stranger").ok());
+}
+
+// Views.
+
+TEST_F(WatchHubTest, StreamIsWokenForItsViewOnly) {
+  Publish(1, {{"a.yaml", "1"}, {"b", "1"}});
+  const auto filtered = Open(Spec({"*.yaml"}));
+  const auto all = Open(Spec());
+  Publish(2, {{"a.yaml", "1"}, {"b", "2"}});
+  AwaitDelivery();
+  EXPECT_EQ(filtered->wakes(), 0);
+  EXPECT_EQ(all->wakes(), 1);
+  Publish(3, {{"a.yaml", "3"}, {"b", "2"}});
+  AwaitDelivery();
+  EXPECT_EQ(filtered->wakes(), 1);
+  EXPECT_TRUE(filtered->AwaitVersion(3));
+  EXPECT_EQ(filtered->received().back().skipped_versions(), 0);
+}
+
+TEST_F(WatchHubTest, FilteredStreamIsWokenWhenItsLastFileIsDeleted) {
+  Publish(1, {{"a.yaml", "1"}, {"b", "1"}});
+  const auto filtered = Open(Spec({"*.yaml"}));
+  Publish(2, {{"b", "1"}});
+  ASSERT_TRUE(filtered->AwaitVersion(2));
+  const v1::WatchResponse update = filtered->received().back();
+  EXPECT_EQ(update.snapshot().files_size(), 0);
+  EXPECT_EQ(update.snapshot().missing_globs(0), "*.yaml");
+}
+
+TEST_F(WatchHubTest, FirstContentWakesEvenIfTheViewIsEmpty) {
+  const auto filtered = Open(Spec({"*.yaml"}));
+  hub_.Update(RefusedState(nullptr, "x"));
+  AwaitDelivery();
+  Publish(1, {{"b", "1"}});
+  EXPECT_TRUE(filtered->AwaitVersion(1));
+}
+
+TEST_F(WatchHubTest, FilteredStreamIsWokenForStatus) {
+  Publish(1, {{"a.yaml", "1"}, {"b", "1"}});
+  const auto filtered = Open(Spec({"*.yaml"}));
+  hub_.Update(RefusedState((*hub_.Find("app"))->snapshot, "line is wrong"));
+  AwaitDelivery();
+  const v1::WatchResponse status = filtered->received().back();
+  EXPECT_EQ(status.source_status().state(), v1::SOURCE_STATE_DEGRADED);
+  EXPECT_EQ(status.source_status().violations(0).message(), "line is wrong");
+}
+
+TEST_F(WatchHubTest, StateThatSaysTheSameWakesNobodyAndIsShownToWhoeverAsks) {
+  Publish(1, {{"a", "1"}});
+  const auto stream = Open(Spec());
+  auto again = ServingState((*hub_.Find("app"))->snapshot);
+  again->status.verified_time = absl::FromUnixSeconds(1);
+  hub_.Update(again);
+  AwaitDelivery();
+  EXPECT_EQ(stream->wakes(), 0);
+  EXPECT_EQ((*hub_.Find("app"))->status.verified_time, absl::FromUnixSeconds(1));
+}
+
+TEST_F(WatchHubTest, StatusThatALaterStreamIsToldNamesTheVersionServedThen) {
+  auto polled = [this](int64_t version, const std::string& content) {
+    auto state = ServingState(MakeSnapshot(version, {{"a", content}}));
+    state->status.change_detection = ChangeDetection::kPolling;
+    hub_.Update(state);
+  };
+  polled(1, "1");
+  const auto early = Open(Spec());
+  ASSERT_EQ(early->received().size(), 2u);
+  EXPECT_EQ(early->received()[1].source_status().served_version(), 1);
+  polled(2, "2");
+  const auto late = Open(Spec());
+  ASSERT_EQ(late->received().size(), 2u);
+  EXPECT_EQ(late->received()[1].source_status().served_version(), 2);
+  // Who was told before is not told again, since nothing changed but the version.
+  ASSERT_TRUE(early->AwaitVersion(2));
+  AwaitDelivery();
+  EXPECT_EQ(early->received().size(), 3u);
+}
+
+TEST_F(WatchHubTest, StreamsOfOneViewShareTheirBytesHoweverTheirGlobsAreWritten) {
+  Publish(1, {{"a", "1"}, {"b", "1"}});
+  auto one = std::make_shared<CountingSubscriber>();
+  auto two = std::make_shared<CountingSubscriber>();
+  auto first = hub_.Open(Spec({"a", "b"}), one);
+  auto second = hub_.Open(Spec({"b", "a", "b"}), two);
+  ASSERT_TRUE(first.ok() && second.ok());
+  EXPECT_NE((*first)->watch_id(), (*second)->watch_id());
+  const auto message = (*first)->Next(clock_.Now());
+  const auto other = (*second)->Next(clock_.Now());
+  ASSERT_TRUE(message.has_value() && other.has_value());
+  ASSERT_EQ(message->shared.size(), 2u);
+  EXPECT_EQ(message->shared[0].get(), other->shared[0].get());
+  EXPECT_EQ(message->shared[1].get(), other->shared[1].get());
+  hub_.Close(**first, one.get());
+  hub_.Close(**second, two.get());
+}
+
+// Ends.
+
+TEST_F(WatchHubTest, RemovedSourceEndsItsStreamsAndNoOthers) {
+  hub_.AddSource("other");
+  Publish(1, {{"a", "1"}});
+  Publish(1, {{"a", "1"}}, "other");
+  const auto stream = Open(Spec());
+  const auto filtered = Open(Spec({"a"}));
+  const auto other = Open(Spec({}, "other"));
+  hub_.RemoveSource("app");
+  for (const auto& ended : {stream, filtered}) {
+    const auto end = ended->AwaitEnd();
+    ASSERT_TRUE(end.has_value());
+    EXPECT_EQ(end->code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(ReasonOf(*end), kSourceRemoved);
+  }
+  EXPECT_FALSE(hub_.Find("app").ok());
+  EXPECT_EQ(ReasonOf(Refused(Spec())), kSourceNotFound);
+  Publish(2, {{"a", "2"}}, "other");
+  EXPECT_TRUE(other->AwaitVersion(2));
+}
+
+TEST_F(WatchHubTest, SourceThatWasRemovedAndAddedAgainStartsAnew) {
+  Publish(1, {{"a", "1"}});
+  const auto before = Open(Spec());
+  hub_.RemoveSource("app");
+  hub_.AddSource("app");
+  const auto after = Open(Spec());
+  EXPECT_EQ(after->received().at(0).source_status().state(), v1::SOURCE_STATE_WAITING);
+  ASSERT_TRUE(before->AwaitEnd().has_value());
+  before->Close();
+  hub_.Update(ServingState(MakeSnapshot(1, {{"a", "new"}}, "app", kEpochB)));
+  EXPECT_TRUE(after->AwaitVersion(1)) << "closing the old stream left the new view alone";
+}
+
+TEST_F(WatchHubTest, EndAllEndsEveryStreamAndRefusesNewOnes) {
+  hub_.AddSource("other");
+  const auto stream = Open(Spec());
+  const auto other = Open(Spec({"x"}, "other"));
+  const absl::Status draining =
+      ErrorWithReason(absl::StatusCode::kUnavailable, kDraining, "bye", absl::Seconds(1));
+  hub_.EndAll(draining);
+  EXPECT_EQ(stream->AwaitEnd(), draining);
+  EXPECT_EQ(other->AwaitEnd(), draining);
+  EXPECT_EQ(Refused(Spec()), draining);
+  Publish(1, {{"a", "1"}});
+  const auto last = std::make_shared<CountingSubscriber>();
+  hub_.WakeAt(clock_.Now(), last);
+  ASSERT_TRUE(last->AwaitWakes(1));
+  EXPECT_EQ(stream->received().size(), 1u) << "the WAITING status and nothing after the end";
+}
+
+TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
+  const absl::Status draining = absl::UnavailableError("bye");
+  for (int round = 0; round < 200; ++round) {
+    WatchHub hub(&clock_, kLimits);
+    hub.AddSource("app");
+    std::atomic<int> ready{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 2; ++i) {
+      threads.emplace_back([&, i] {
+        auto stream = std::make_shared<RecordingStream>(&hub, &clock_);
+        ++ready;
+        while (ready < 3) std::this_thread::yield();
+        const absl::Status opened = stream->Open(Spec({absl::StrCat("file", i)}));
+        if (opened.ok()) {
+          EXPECT_EQ(stream->AwaitEnd(), draining);
+          stream->Close();
+        } else {
+          EXPECT_EQ(opened, draining);
+        }
+      });
+    }
+    ++ready;
+    while (ready < 3) std::this_thread::yield();
+    hub.EndAll(draining);
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_EQ(hub.streams(), 0);
+  }
+}
+
+TEST_F(WatchHubTest, StreamOpenedWhileItsSourceIsRemovedIsRefusedOrEnds) {
+  for (int round = 0; round < 200; ++round) {
+    hub_.AddSource("passing");
+    std::atomic<int> ready{0};
+    std::thread opener([&] {
+      auto stream = std::make_shared<RecordingStream>(&hub_, &clock_);
+      ++ready;
+      while (ready < 2) std::this_thread::yield();
+      const absl::Status opened = stream->Open(Spec({}, "passing"));
+      const auto end = opened.ok() ? stream->AwaitEnd() : opened;
+      EXPECT_TRUE(end.has_value());
+      EXPECT_EQ(end.value_or(absl::OkStatus()).code(), absl::StatusCode::kNotFound);
+      stream->Close();
+    });
+    ++ready;
+    while (ready < 2) std::this_thread::yield();
+    hub_.RemoveSource("passing");
+    opener.join();
+  }
+}
+
+// Concurrency.
+
+TEST_F(WatchHubTest, NobodyWhoOpensDuringAPublicationMissesIt) {
+  // In every round one version is published while streams open: some in views that did not exist,
+  // some in one that did. Nothing is published after it, so a version that fell between
+  // registration and current state would be missed for good.
+  constexpr int kRounds = 300;
+  constexpr int kOpeners = 3;
+  Publish(1, {{"a", "1"}});
+  const auto veteran = Open(Spec());
+  for (int round = 2; round < kRounds; ++round) {
+    std::atomic<int> ready{0};
+    std::vector<std::shared_ptr<RecordingStream>> streams;
+    for (int i = 0; i < kOpeners; ++i) {
+      streams.push_back(std::make_shared<RecordingStream>(&hub_, &clock_));
+    }
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kOpeners; ++i) {
+      threads.emplace_back([&, i] {
+        const WatchSpec spec = i == 0 ? Spec() : Spec({"a", absl::StrCat("of opener ", i)});
+        ++ready;
+        while (ready <= kOpeners) std::this_thread::yield();
+        EXPECT_TRUE(streams[static_cast<size_t>(i)]->Open(spec).ok());
+      });
+    }
+    ++ready;
+    while (ready <= kOpeners) std::this_thread::yield();
+    Publish(round, {{"a", absl::StrCat(round)}});
+    for (std::thread& thread : threads) thread.join();
+    for (const auto& stream : streams) {
+      ASSERT_TRUE(stream->AwaitVersion(round)) << "missed in round " << round;
+      stream->Close();
+    }
+  }
+  ASSERT_TRUE(veteran->AwaitVersion(kRounds - 1));
+}
+
+TEST_F(WatchHubTest, VersionsOnEveryStreamIncreaseAndSkippedOnesAddUpUnderLoad) {
+  constexpr int64_t kVersions = 500;
+  Publish(1, {{"a", "1"}, {"b.yaml", "1"}});
+  std::vector<std::shared_ptr<RecordingStream>> streams;
+  for (int i = 0; i < 20; ++i) {
+    streams.push_back(Open(i % 2 == 0 ? Spec() : Spec({"a", absl::StrCat(i % 6)})));
+  }
+  std::thread publisher([this] {
+    for (int64_t version = 2; version <= kVersions; ++version) {
+      Publish(version, {{"a", absl::StrCat(version)}, {"b.yaml", "1"}});
+    }
+  });
+  publisher.join();
+  for (const auto& stream : streams) {
+    ASSERT_TRUE(stream->AwaitVersion(kVersions));
+    int64_t last = 0;
+    int64_t accounted = 0;
+    for (const v1::WatchResponse& response : stream->received()) {
+      EXPECT_GT(response.header().version(), last);
+      last = response.header().version();
+      EXPECT_EQ(response.snapshot().files(0).content(), absl::StrCat(last));
+      accounted += 1 + response.skipped_versions();
+    }
+    EXPECT_EQ(accounted, kVersions);
+    EXPECT_TRUE(stream->received().back().in_sync());
+  }
+}
+
+TEST_F(WatchHubTest, SubscriberThatBlocksDelaysNoPublication) {
+  hub_.AddSource("other");
+  Publish(1, {{"a", "1"}});
+  const auto blocking = std::make_shared<BlockingSubscriber>();
+  auto session = hub_.Open(Spec(), blocking);
+  ASSERT_TRUE(session.ok());
+  Publish(2, {{"a", "2"}});
+  blocking->AwaitBlocking();
+  // Publications return, of this source and of others, and whoever asks sees them.
+  for (int64_t version = 3; version <= 50; ++version) {
+    Publish(version, {{"a", absl::StrCat(version)}});
+    Publish(version, {{"a", absl::StrCat(version)}}, "other");
+  }
+  EXPECT_EQ((*hub_.Find("app"))->snapshot->version, 50);
+  const auto stream = Open(Spec({}, "other"));
+  EXPECT_EQ(stream->received().at(0).header().version(), 50);
+  blocking->Release();
+  hub_.Close(**session, blocking.get());
+}
+
+TEST_F(WatchHubTest, WakeUpComesAtItsTime) {
+  const auto subscriber = std::make_shared<CountingSubscriber>();
+  hub_.WakeAt(clock_.Now(), subscriber);
+  EXPECT_TRUE(subscriber->AwaitWakes(1));
+}
+
+// Limits.
+
+class SmallWatchHubTest : public WatchHubTest {
+ protected:
+  SmallWatchHubTest() : WatchHubTest({3, 1, 1 << 20}) {}
+};
+
+TEST_F(SmallWatchHubTest, NoMoreStreamsThanAllowedAndAClosedOneMakesRoom) {
+  for (int i = 0; i < 3; ++i) Open(Spec());
+  EXPECT_EQ(hub_.streams(), 3);
+  const absl::Status refused = Refused(Spec());
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused), kTooManyStreams);
+  EXPECT_TRUE(RetryAfterOf(refused).has_value());
+  streams_[0]->Close();
+  EXPECT_EQ(hub_.streams(), 2);
+  Open(Spec());
+}
+
+TEST_F(SmallWatchHubTest, NoMoreViewsThanAllowedAndTheLastStreamOfAViewTakesItWithIt) {
+  Open(Spec({"a"}));
+  Open(Spec({"a"}));
+  const absl::Status refused = Refused(Spec({"b"}));
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(refused), kTooManyViews);
+  streams_[0]->Close();
+  EXPECT_EQ(ReasonOf(Refused(Spec({"b"}))), kTooManyViews) << "one stream has the view still";
+  streams_[1]->Close();
+  Open(Spec({"b"}));
+}
+
+TEST_F(SmallWatchHubTest, ViewsAreCountedForEverySourceAlone) {
+  hub_.AddSource("other");
+  Open(Spec({"a"}));
+  Open(Spec({"b"}, "other"));
+}
+
+TEST_F(SmallWatchHubTest, RefusedStreamsDoNotCount) {
+  Open(Spec({"a"}));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(ReasonOf(Refused(Spec({"b"}))), kTooManyViews);
+    EXPECT_EQ(ReasonOf(Refused(Spec({}, "no-such"))), kSourceNotFound);
+  }
+  EXPECT_EQ(hub_.streams(), 1);
+}
+
+}  // namespace
+}  // namespace confstream
