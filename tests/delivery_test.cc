@@ -67,7 +67,7 @@ TEST_F(DeliveryTest, TopicThatWaitsAlreadyIsDeliveredOnce) {
   auto blocking = std::make_shared<BlockingSubscriber>();
   auto counting = std::make_shared<CountingSubscriber>();
   delivery_.Notify(Topic(blocking));
-  blocking->AwaitBlocking();
+  ASSERT_TRUE(blocking->AwaitBlocking());
   const auto topic = Topic(counting);
   for (int i = 0; i < 5; ++i) delivery_.Notify(topic);
   blocking->Release();
@@ -80,7 +80,7 @@ TEST_F(DeliveryTest, NewsDuringADeliveryOfTheTopicAreDeliveredAfterIt) {
   auto counting = std::make_shared<CountingSubscriber>();
   const auto topic = Topic(blocking);
   delivery_.Notify(topic);
-  blocking->AwaitBlocking();
+  ASSERT_TRUE(blocking->AwaitBlocking());
   topic->Subscribe(counting);
   delivery_.Notify(topic);
   blocking->Release();
@@ -135,6 +135,10 @@ TEST(DeliveryOnTheRealClockTest, EarlierWakeUpIsNotHeldByALaterOneThatWasAskedFo
   auto late = std::make_shared<CountingSubscriber>();
   auto early = std::make_shared<CountingSubscriber>();
   delivery.WakeAt(clock.Now() + absl::Hours(1), late);
+  // Most likely the delivery thread has nothing to do again, and waits for the later one.
+  auto prodded = std::make_shared<CountingSubscriber>();
+  delivery.Notify(Topic(prodded));
+  ASSERT_TRUE(prodded->AwaitWakes(1));
   delivery.WakeAt(clock.Now() + absl::Milliseconds(20), early);
   EXPECT_TRUE(early->AwaitWakes(1));
   EXPECT_EQ(late->wakes(), 0);

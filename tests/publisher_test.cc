@@ -58,6 +58,7 @@ class PublisherTest : public testing::Test {
     SourceConfig config;
     config.name = name;
     config.path = directory_.Path(name);
+    config.settle = absl::ZeroDuration();  // files that were written just now are at rest
     return config;
   }
 
@@ -356,7 +357,7 @@ TEST_F(PublisherTest, OtherSettingsWaitForTheReadingUnderWay) {
   Write("a", "1");
   answers_.Hold("app");
   publisher_.Submit(Request());
-  answers_.AwaitAsking();
+  ASSERT_TRUE(answers_.AwaitAsking());
   SourceConfig config = Config();
   config.exclude = {*PathGlob::Parse("nothing")};
   std::promise<void> changed;
@@ -369,6 +370,7 @@ TEST_F(PublisherTest, OtherSettingsWaitForTheReadingUnderWay) {
   answers_.Hold("");
   has_changed.wait();
   EXPECT_EQ(sink_.states().size(), 1u) << "the last word of the old settings came before";
+  answers_.Await(1);
   changing.join();
   Write("a", "2");
   Read(Request("app", 2));
@@ -384,7 +386,7 @@ TEST_F(PublisherTest, RemovedSourceIgnoresRequestsThatWaitForAWorker) {
   WriteFile(directory_.Path("slow/a"), "1");
   answers_.Hold("slow");
   publisher.Submit(Request("slow"));
-  answers_.AwaitAsking();
+  ASSERT_TRUE(answers_.AwaitAsking());
   publisher.Submit(Request());
   publisher.RemoveSource("app");
   answers_.Hold("");
@@ -415,7 +417,7 @@ TEST_F(PublisherTest, SlowSourceDelaysNoOther) {
   Write("a", "1");
   answers_.Hold("slow");
   publisher_.Submit(Request("slow"));
-  answers_.AwaitAsking();
+  ASSERT_TRUE(answers_.AwaitAsking());
   EXPECT_EQ(Read(), ReadOutcome::kDone);
   EXPECT_EQ(state().snapshot->version, 1);
   EXPECT_TRUE(sink_.states("slow").empty());
@@ -426,7 +428,7 @@ TEST_F(PublisherTest, StopWaitsForAReadingThatAsksTheWatchThreadAndNothingIsRead
   Write("a", "1");
   answers_.Hold("app");
   publisher_.Submit(Request());
-  answers_.AwaitAsking();
+  ASSERT_TRUE(answers_.AwaitAsking());
   // The watch thread has stopped: it answers no, and lets go.
   answers_.SetQuiet(false);
   std::thread stopping([this] { answers_.Hold(""); });
@@ -465,12 +467,29 @@ TEST_F(FirstReadingsTest, AreThereOnceEverySourceWasReadWhateverCameOfIt) {
   EXPECT_TRUE(on_real_clock_.AwaitFirstReadings(absl::Seconds(30)));
 }
 
-TEST_F(FirstReadingsTest, DoNotWaitForASourceThatIsRemoved) {
+TEST_F(FirstReadingsTest, AreThereOnceTheOnlySourceNotReadIsRemoved) {
   on_real_clock_.AddSource(Config("missing"), 1);
   on_real_clock_.Submit(Request());
-  std::thread removing([this] { on_real_clock_.RemoveSource("missing"); });
+  answers_.Await(1);
+  std::promise<bool> outcome;
+  std::future<bool> all = outcome.get_future();
+  std::thread waiting(
+      [&] { outcome.set_value(on_real_clock_.AwaitFirstReadings(absl::Minutes(4))); });
+  EXPECT_EQ(all.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  on_real_clock_.RemoveSource("missing");
+  EXPECT_EQ(all.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  EXPECT_TRUE(all.get());
+  waiting.join();
+}
+
+TEST_F(FirstReadingsTest, ContentThatHasToSettleFirstIsNone) {
+  answers_.SetQuiet(false);
+  on_real_clock_.Submit(Request());
+  EXPECT_EQ(answers_.Await(1).outcome, ReadOutcome::kUnsettled);
+  EXPECT_FALSE(on_real_clock_.AwaitFirstReadings(absl::Milliseconds(10)));
+  answers_.SetQuiet(true);
+  on_real_clock_.Submit(Request());
   EXPECT_TRUE(on_real_clock_.AwaitFirstReadings(absl::Seconds(30)));
-  removing.join();
 }
 
 TEST_F(FirstReadingsTest, ReadingThatFoundTheSourceElsewhereIsNone) {

@@ -234,6 +234,16 @@ TEST_F(SnapshotReaderTest, RecheckTrustsOnlyWhatHasBeenLeftAlone) {
   EXPECT_EQ(Read(ReadCause::kRecheck).result, Reading::kGeneration);
 }
 
+TEST_F(SnapshotReaderTest, FileStampedJustNowIsBeingWrittenWhateverTheEventsSay) {
+  WriteFile(Path("s/a"), "1");
+  Configure("s");
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
+  clock_.shift = absl::Milliseconds(260);  // more than half of settle
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kGeneration);
+  clock_.shift = -absl::Hours(1);  // stamped in the future: by another clock
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kGeneration);
+}
+
 TEST_F(SnapshotReaderTest, PolledSourceIsNotTrustedToHaveSettled) {
   WriteFile(Path("s/a"), "1");
   Configure("s");
@@ -340,6 +350,7 @@ TEST_F(SnapshotReaderTest, ErrorAtAnyCallIsAFailureAndNeverAGeneration) {
   WriteFile(Path("s/sub/a"), "1");
   WriteFile(Path("s/b"), "2");
   MakeLink("b", Path("s/c"));
+  clock_.shift = absl::Seconds(1);
   Configure("s");
   const ReadRequest request = Request(ReadCause::kSettled);
   for (int failing = 0;; ++failing) {
@@ -365,6 +376,7 @@ TEST_F(SnapshotReaderTest, TreeOfMoreFilesThanMayBeOpenIsReadWhole) {
   for (size_t i = 0; i < SnapshotReader::kMaxOpenFiles + 10; ++i) {
     WriteFile(Path(absl::StrCat("s/f", i)), "x");
   }
+  clock_.shift = absl::Seconds(1);
   Configure("s");
   const Reading reading = Read(ReadCause::kSettled);
   EXPECT_EQ(reading.result, Reading::kGeneration);

@@ -241,18 +241,24 @@ TEST_F(SourceWatchTest, AServerThatComesBackIsFoundAgain) {
   first.messages = SnapshotOf(App(1, "one"));
   first.hold_open = true;
   server_.Play(first);
+  WatchScript script;
+  script.messages = SnapshotOf(App(2, "two"));
+  const std::string address = server_.address();
   std::unique_ptr<ScriptedConfigService> second;
-  std::thread restart([&] {
-    ASSERT_TRUE(server_.AwaitRequests(1));
-    const std::string address = server_.address();
-    server_.Stop();
-    WatchScript script;
-    script.messages = SnapshotOf(App(2, "two"));
-    second = std::make_unique<ScriptedConfigService>(address, std::deque<WatchScript>{script});
+  auto connection = Connection::To(address);
+  ASSERT_TRUE(connection.ok());
+  SourceWatch watch(connection->get(), options_, &recorder_);
+  recorder_.StopAt(&watch, [&](const std::string& line) {
+    if (line == "snapshot 1") {
+      server_.Stop();
+      second = std::make_unique<ScriptedConfigService>(address, std::deque<WatchScript>{script});
+    }
+    return line == "snapshot 2";
   });
-  const absl::Status ended = RunUntil("snapshot 2");
-  restart.join();
+  const absl::Status ended = watch.Run();
   EXPECT_TRUE(ended.ok()) << ended;
+  ASSERT_NE(second, nullptr);
+  ASSERT_FALSE(second->requests().empty());
   EXPECT_EQ(second->requests().front().resume_token(), "token-e1-1");
 }
 

@@ -17,6 +17,11 @@ TEST(TextTest, FindsTheFirstByteThatIsNotUtf8) {
 TEST(TextTest, EscapesWhatATerminalOrAProtobufStringWouldMisread) {
   EXPECT_EQ(EscapeForDisplay("a\nb\t\x1b[0m\\"), "a\\nb\\t\\x1b[0m\\\\");
   EXPECT_EQ(EscapeForDisplay("\xff\xc3\xa9"), "\\xff\xc3\xa9");
+  EXPECT_EQ(EscapeForDisplay("\xc2\x9b"
+                             "0m"),
+            "\\xc2\\x9b0m");  // U+009B begins a command, as ESC [ does
+  EXPECT_TRUE(HasControlCharacters("\xc2\x9b"));
+  EXPECT_FALSE(HasControlCharacters("\xc2\xa0"));
 }
 
 }  // namespace

@@ -201,6 +201,15 @@ TEST(ViewSnapshotTest, FileThatFitsAFragmentIsNeverSplit) {
   EXPECT_EQ(Reassemble(view), files);
 }
 
+TEST(ViewSnapshotTest, FileThatFitsAFragmentIsNotSplitEvenIfMuchOfOneIsFree) {
+  const Files files = {{"a", Bytes(400'000)}, {"b", Bytes(700'000)}};
+  const ViewSnapshot view = Of(files);
+  ASSERT_EQ(view.fragment_count(), 2u);
+  EXPECT_EQ(Fragment(view, 0).snapshot().files_size(), 1);
+  EXPECT_EQ(Fragment(view, 1).snapshot().files_size(), 1);
+  EXPECT_TRUE(Reassemble(view) == files);
+}
+
 TEST(ViewSnapshotTest, FilesAroundTheFragmentSizeComeTogetherExactly) {
   for (const size_t near : {kMiB, 2 * kMiB}) {
     for (int off = -600; off <= 600; off += 37) {

@@ -261,18 +261,26 @@ TEST_F(WatchHubTest, EndAllEndsEveryStreamAndRefusesNewOnes) {
 }
 
 TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
+  // So many files that a new view takes a while: then streams wait for each other to register, and
+  // the end of all comes between, after some were let in and before they are registered.
+  constexpr int kOpeners = 6;
+  Files files;
+  for (int i = 0; i < 500; ++i) files.emplace(absl::StrCat("file", i), "x");
+  const auto serving = ServingState(MakeSnapshot(1, files));
   const absl::Status draining = absl::UnavailableError("bye");
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 60; ++round) {
     WatchHub hub(&clock_, kLimits);
     hub.AddSource("app");
+    hub.Update(serving);
     std::atomic<int> ready{0};
     std::vector<std::thread> threads;
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < kOpeners; ++i) {
       threads.emplace_back([&, i] {
         auto stream = std::make_shared<RecordingStream>(&hub, &clock_);
+        const WatchSpec spec = Spec({"**", absl::StrCat("of opener ", i)});
         ++ready;
-        while (ready < 3) std::this_thread::yield();
-        const absl::Status opened = stream->Open(Spec({absl::StrCat("file", i)}));
+        while (ready <= kOpeners) std::this_thread::yield();
+        const absl::Status opened = stream->Open(spec);
         if (opened.ok()) {
           EXPECT_EQ(stream->AwaitEnd(), draining);
           stream->Close();
@@ -282,7 +290,9 @@ TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
       });
     }
     ++ready;
-    while (ready < 3) std::this_thread::yield();
+    while (ready <= kOpeners) std::this_thread::yield();
+    // Once the first is let in.
+    while (hub.streams() == 0 && round % 2 == 0) std::this_thread::yield();
     hub.EndAll(draining);
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(hub.streams(), 0);
@@ -382,7 +392,7 @@ TEST_F(WatchHubTest, SubscriberThatBlocksDelaysNoPublication) {
   auto session = hub_.Open(Spec(), blocking);
   ASSERT_TRUE(session.ok());
   Publish(2, {{"a", "2"}});
-  blocking->AwaitBlocking();
+  ASSERT_TRUE(blocking->AwaitBlocking());
   // Publications return, of this source and of others, and whoever asks sees them.
   for (int64_t version = 3; version <= 50; ++version) {
     Publish(version, {{"a", absl::StrCat(version)}});

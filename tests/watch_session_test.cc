@@ -170,6 +170,16 @@ TEST_F(WatchSessionTest, EndComesAtOnceIfNothingWasStarted) {
   EXPECT_EQ(driver_.session().NextDue(), Instant::Infinite());
 }
 
+TEST_F(WatchSessionTest, NewsAfterTheEndDoNotTakeItBack) {
+  OpenAtVersion1();
+  driver_.End(absl::NotFoundError("removed"));
+  driver_.End(absl::UnavailableError("bye"));
+  driver_.Publish(2, A("2"));
+  EXPECT_FALSE(driver_.Next().has_value());
+  ASSERT_TRUE(driver_.session().end().has_value());
+  EXPECT_EQ(*driver_.session().end(), absl::NotFoundError("removed")) << "the first end counts";
+}
+
 TEST_F(WatchSessionTest, OpenStreamHasNoEnd) {
   OpenAtVersion1();
   EXPECT_FALSE(driver_.session().end().has_value());

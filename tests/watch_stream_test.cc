@@ -220,7 +220,7 @@ TEST(WatchStreamTest, ClientThatLeavesIsForgotten) {
     Reader idle(&server.stub(), Request());
     idle.MustRead();
     Reader filtered(&server.stub(), Request());
-    EXPECT_EQ(server.hub().streams(), 2);
+    EXPECT_TRUE(Await([&] { return server.hub().streams() == 2; }));
   }
   EXPECT_TRUE(Await([&] { return server.hub().streams() == 0; }));
 }

@@ -4,8 +4,11 @@
 
 #include <atomic>
 #include <future>
+#include <memory>
 #include <thread>
 #include <vector>
+
+#include "absl/time/clock.h"
 
 namespace confstream {
 namespace {
@@ -41,16 +44,31 @@ TEST(WorkerPoolTest, StopWaitsForWhatHasBegunAndDropsTheRest) {
     release.get_future().wait();
     finished = true;
   });
-  for (int i = 0; i < 5; ++i) pool.Submit([&others] { ++others; });
+  auto held_by_the_rest = std::make_shared<int>();
+  const std::weak_ptr<int> rest = held_by_the_rest;
+  for (int i = 0; i < 5; ++i) pool.Submit([&others, held_by_the_rest] { ++others; });
+  held_by_the_rest.reset();
   begun.get_future().wait();
-  std::thread releaser([&release] { release.set_value(); });
-  pool.Stop();
+  std::thread stopping([&pool] { pool.Stop(); });
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (!rest.expired() && absl::Now() < deadline) std::this_thread::yield();
+  EXPECT_TRUE(rest.expired()) << "dropped while what has begun goes on";
+  EXPECT_FALSE(finished);
+  release.set_value();
+  stopping.join();
   EXPECT_TRUE(finished);
-  releaser.join();
-  const int before = others;
-  pool.Submit([&others] { ++others; });
+  EXPECT_EQ(others, 0);
+}
+
+TEST(WorkerPoolTest, WorkSubmittedAfterStopIsDroppedAtOnce) {
+  WorkerPool pool(1);
   pool.Stop();
-  EXPECT_EQ(others, before) << "after Stop() nothing is taken";
+  auto held_by_the_work = std::make_shared<int>();
+  const std::weak_ptr<int> work = held_by_the_work;
+  pool.Submit([held_by_the_work] { ADD_FAILURE() << "taken after Stop()"; });
+  held_by_the_work.reset();
+  EXPECT_TRUE(work.expired());
+  pool.Stop();
 }
 
 }  // namespace

@@ -108,6 +108,10 @@ absl::StatusOr<UniqueFd> PosixFileSystem::OpenForReading(int file) {
 absl::StatusOr<size_t> PosixFileSystem::ReadAt(int file, char* to, size_t size, int64_t offset) {
   while (true) {
     const ssize_t got = pread(file, to, size, offset);
+    // open(O_TRUNC) sets the size first, then frees the blocks, which can take a while; change time
+    // and event come last. On ext4 a file would look empty and untouched meanwhile. This call takes
+    // the lock that the truncation holds: after it, a second look shows the new change time.
+    if (got == 0) lseek(file, 0, SEEK_HOLE);
     if (got >= 0) return static_cast<size_t>(got);
     if (errno != EINTR) return ErrnoStatus(errno, "read");
   }

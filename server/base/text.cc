@@ -33,6 +33,11 @@ size_t SequenceLength(absl::string_view text) {
 
 bool IsControl(char c) { return static_cast<uint8_t>(c) < 0x20 || c == 0x7f; }
 
+// True if `text` begins with one of U+0080 to U+009F, which terminals may take for commands, too.
+bool IsC1Control(absl::string_view text) {
+  return text.size() > 1 && text[0] == '\xc2' && static_cast<uint8_t>(text[1]) < 0xa0;
+}
+
 }  // namespace
 
 size_t FindInvalidUtf8(absl::string_view text) {
@@ -46,8 +51,8 @@ size_t FindInvalidUtf8(absl::string_view text) {
 }
 
 bool HasControlCharacters(absl::string_view text) {
-  for (const char c : text) {
-    if (IsControl(c)) return true;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (IsControl(text[i]) || IsC1Control(text.substr(i))) return true;
   }
   return false;
 }
@@ -58,7 +63,7 @@ std::string EscapeForDisplay(absl::string_view text) {
   out.reserve(text.size());
   for (size_t i = 0; i < text.size();) {
     const char c = text[i];
-    const size_t length = SequenceLength(text.substr(i));
+    const size_t length = IsC1Control(text.substr(i)) ? 0 : SequenceLength(text.substr(i));
     if (c == '\n') {
       out += "\\n";
     } else if (c == '\t') {

@@ -18,7 +18,7 @@ inline bool IsValidUtf8(absl::string_view text) {
   return FindInvalidUtf8(text) == absl::string_view::npos;
 }
 
-// True if `text` has a byte below 0x20, or 0x7f.
+// True if `text` has a control character: below U+0020, U+007F, or U+0080 to U+009F.
 bool HasControlCharacters(absl::string_view text);
 
 // `text` made safe to print and to put into a protobuf string: control characters, backslashes and

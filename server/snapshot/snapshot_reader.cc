@@ -104,7 +104,7 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
   if (!by_commit) {
     const bool trusts_events = request.cause == ReadCause::kSettled && request.watched;
     at_rest = request.cause != ReadCause::kCommit &&
-              (trusts_events || request.cause == ReadCause::kForced || LeftAlone(*listed)) &&
+              (request.cause == ReadCause::kForced || LeftAlone(*listed, trusts_events)) &&
               StillTheSame(route, *listed);
   }
   if (violations.empty()) Remember(route, *listed);
@@ -259,9 +259,15 @@ bool SnapshotReader::CompleteByCommit(const ReadRequest& request, const Resolved
                      [&](const OpenFile& file) { return not_later(file.stat); });
 }
 
-bool SnapshotReader::LeftAlone(const Listed& listed) const {
-  const absl::Time least = clock_->WallNow() - config_.settle;
-  const auto old = [least](const FileStat& stat) { return stat.ctime <= least; };
+bool SnapshotReader::LeftAlone(const Listed& listed, bool trusts_events) const {
+  // The kernel changes a file first and sends the event afterwards: in between, bytes that are
+  // being written could be read, twice the same, with nobody having told. Their change time tells.
+  // Where events are trusted, one that is later than now is another clock's, and says nothing.
+  const absl::Time least = began_ - (trusts_events ? config_.settle / 2 : config_.settle);
+  const absl::Time now = clock_->WallNow();
+  const auto old = [&](const FileStat& stat) {
+    return stat.ctime <= least || (trusts_events && stat.ctime > now);
+  };
   return std::all_of(listed.directories.begin(), listed.directories.end(), old) &&
          std::all_of(listed.files.begin(), listed.files.end(),
                      [&](const OpenFile& file) { return old(file.stat); });

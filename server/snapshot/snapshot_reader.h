@@ -96,7 +96,9 @@ class SnapshotReader {
   // enough.
   bool CompleteByCommit(const ReadRequest& request, const ResolvedPath& route,
                         const Listed& listed) const;
-  bool LeftAlone(const Listed& listed) const;
+  // True if nobody has changed the tree for `settle`; half of it where the events say that it is
+  // quiet.
+  bool LeftAlone(const Listed& listed, bool trusts_events) const;
   bool StillTheSame(const ResolvedPath& route, const Listed& listed);
   void Remember(const ResolvedPath& route, const Listed& listed);
   Reading Finish(Listed listed, std::vector<Violation> violations);

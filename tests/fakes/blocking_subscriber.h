@@ -3,6 +3,8 @@
 #ifndef CONFSTREAM_TESTS_FAKES_BLOCKING_SUBSCRIBER_H_
 #define CONFSTREAM_TESTS_FAKES_BLOCKING_SUBSCRIBER_H_
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/fanout/view_topic.h"
 
@@ -18,10 +20,16 @@ class BlockingSubscriber final : public Subscriber {
     while (!released_) changed_.Wait(&mu_);
   }
 
-  // Waits until somebody is held.
-  void AwaitBlocking() {
+  // Waits until somebody is held. False: nobody within half a minute.
+  bool AwaitBlocking() {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
     MutexLock lock(&mu_);
-    while (!blocking_) changed_.Wait(&mu_);
+    while (!blocking_) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return false;
+      changed_.WaitFor(&mu_, left);
+    }
+    return true;
   }
   // From now on nobody is held.
   void Release() {

@@ -44,10 +44,16 @@ class RecordingAnswers final : public ReadAnswerSink {
     held_ = source;
     changed_.NotifyAll();
   }
-  // Waits until somebody waits in QuietSince().
-  void AwaitAsking() {
+  // Waits until somebody waits in QuietSince(). False: nobody within half a minute.
+  bool AwaitAsking() {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
     MutexLock lock(&mu_);
-    while (asking_ == 0) changed_.Wait(&mu_);
+    while (asking_ == 0) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return false;
+      changed_.WaitFor(&mu_, left);
+    }
+    return true;
   }
 
   // Waits for the `count`th answer. Its outcome is kFailed, its source empty, if it does not come
