@@ -240,7 +240,7 @@ TEST(WatchStreamTest, ReaderThatTakesNothingIsCancelledAndCostsOthersNothing) {
   server.Publish(2, {{"large", large}, {"small", "2"}});
   EXPECT_EQ(reader.MustRead().header().version(), 2);
 
-  EXPECT_TRUE(Await([&] { return server.hub().streams() == 1; })) << "the stalled one is ended";
+  ASSERT_TRUE(Await([&] { return server.hub().streams() == 1; })) << "the stalled one is ended";
   EXPECT_EQ(stalled.Drain().error_code(), grpc::StatusCode::CANCELLED);
   server.Publish(3, {{"large", large}, {"small", "3"}});
   EXPECT_EQ(reader.MustRead().header().version(), 3);

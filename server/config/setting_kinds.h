@@ -112,8 +112,9 @@ Setting<Target> MakeList(std::string key, std::string value_name, std::string bo
   setting.is_list = true;
   setting.add = [field, parse](const SettingText& given, Target* target) {
     auto element = parse(given);
-    if (element.ok()) field(*target).push_back(*std::move(element));
-    return element.status();
+    if (!element.ok()) return element.status();
+    field(*target).push_back(*std::move(element));
+    return absl::OkStatus();
   };
   setting.clear = [field](Target* target) { field(*target).clear(); };
   setting.get = [field, format](const Target& target) {
