@@ -276,7 +276,7 @@ TEST_F(ConfigLoaderTest, HelpFitsATerminalOfAHundredColumns) {
 
 TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
   // Every setting has another value than its default.
-  const std::string odd = "/\xc3\xa9 \"quoted\" \\ # not: a comment \xe2\x80\xa8\xc2\x85'";
+  const std::string odd = "/\xc3\xa9 \"quoted\" \\ # not: a comment \xe2\x80\xa8\xc2\xa0'";
   WriteFile("c.yaml",
             "listen: ['0.0.0.0:1', '[::1]:0', 'unix:/run/s']\nallow_plaintext: true\n"
             "log_format: text\nlog_level: debug\nstall_timeout: 1m30s\nshutdown_grace: 0\n"
