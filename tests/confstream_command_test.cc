@@ -398,7 +398,7 @@ class Program {
   }
 
  private:
-  const SystemClock clock_;
+  const SystemClock clock_{};
   UniqueFd out_;
   pid_t pid_ = -1;
   std::string seen_;

@@ -21,7 +21,7 @@ class GrpcServerTest : public testing::Test {
     return stub->ListSources(&context, {}, &response);
   }
 
-  const SystemClock clock_;
+  const SystemClock clock_{};
   WatchHub hub_{&clock_, {100, 100, 1 << 20}};
   HealthReporter health_;
   ConfigService service_{&clock_, &hub_, absl::Seconds(30)};
