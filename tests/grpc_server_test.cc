@@ -30,7 +30,7 @@ class GrpcServerTest : public testing::Test {
 TEST_F(GrpcServerTest, ServesOnEveryAddressAndTellsThePortsThatWereChosen) {
   TemporaryDirectory directory;
   const std::string socket = "unix:" + directory.Path("socket");
-  const auto server = Start({"127.0.0.1:0", socket, "localhost:0"});
+  const auto server = Start({"127.0.0.1:0", socket, "127.0.0.2:0"});
   ASSERT_TRUE(server.ok()) << server.status();
   const std::vector<std::string>& addresses = (*server)->addresses();
   ASSERT_EQ(addresses.size(), 3u);
