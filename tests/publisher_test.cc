@@ -398,6 +398,24 @@ TEST_F(PublisherTest, RemovedSourceIgnoresRequestsThatWaitForAWorker) {
   EXPECT_EQ(answers_.count(), 2u);
 }
 
+TEST_F(PublisherTest, NothingIsHeardOfASourceOnceItIsRemoved) {
+  Write("a", "1");
+  answers_.Hold("app");
+  publisher_.Submit(Request());
+  answers_.AwaitAsking();
+  std::promise<size_t> removed;
+  std::future<size_t> heard = removed.get_future();
+  std::thread removing([&] {
+    publisher_.RemoveSource("app");
+    removed.set_value(sink_.states().size());
+  });
+  heard.wait_for(std::chrono::milliseconds(50));
+  answers_.Hold("");
+  answers_.Await(1);
+  EXPECT_EQ(heard.get(), sink_.states().size());
+  removing.join();
+}
+
 TEST_F(PublisherTest, SourceThatWasRemovedAndAddedAgainStartsANewEpoch) {
   Write("a", "1");
   Read();

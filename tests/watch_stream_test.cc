@@ -20,8 +20,11 @@ namespace {
 // A stream read message by message, by the thread that asks.
 class Reader {
  public:
-  Reader(v1::ConfigService::Stub* stub, const v1::WatchRequest& request)
-      : stream_(stub->Watch(&context_, request)) {}
+  Reader(v1::ConfigService::Stub* stub, const v1::WatchRequest& request) {
+    // What does not come by then does not come at all.
+    context_.set_deadline(absl::ToChronoTime(absl::Now() + absl::Seconds(60)));
+    stream_ = stub->Watch(&context_, request);
+  }
   ~Reader() { End(); }
 
   // The next message. Unset: the stream has ended.

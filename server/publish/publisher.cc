@@ -83,12 +83,19 @@ void Publisher::AddSource(const SourceConfig& config, uint64_t incarnation) {
 }
 
 void Publisher::RemoveSource(const std::string& name) {
-  MutexLock lock(&mu_);
-  const auto found = lanes_.find(name);
-  if (found == lanes_.end()) return;
-  found->second->removed = true;
-  lanes_.erase(found);
-  first_reading_.NotifyAll();
+  std::shared_ptr<Lane> lane;
+  {
+    MutexLock lock(&mu_);
+    const auto found = lanes_.find(name);
+    if (found == lanes_.end()) return;
+    lane = std::move(found->second);
+    lane->removed = true;
+    lanes_.erase(found);
+    first_reading_.NotifyAll();
+  }
+  // Waits for a reading under way: what it hands over must not reach a source of the same name that
+  // is added next.
+  MutexLock lane_lock(&lane->mu);
 }
 
 void Publisher::Submit(ReadRequest request) {
