@@ -17,6 +17,7 @@ size_t Width(const std::string& text) {
 Table::Table(std::vector<std::string> columns, std::vector<size_t> right)
     : right_(std::move(right)) {
   std::vector<Cell> names;
+  names.reserve(columns.size());
   for (std::string& column : columns) names.emplace_back(std::move(column), Color::kBold);
   rows_.push_back(std::move(names));
 }
