@@ -1,4 +1,4 @@
-#include "server/publish/worker_pool.h"
+#include "server/base/worker_pool.h"
 
 #include <gtest/gtest.h>
 
@@ -58,6 +58,33 @@ TEST(WorkerPoolTest, StopWaitsForWhatHasBegunAndDropsTheRest) {
   stopping.join();
   EXPECT_TRUE(finished);
   EXPECT_EQ(others, 0);
+}
+
+TEST(WorkerPoolTest, WorkForLaterIsTakenInOrderOfTimeAndNotTooEarly) {
+  std::vector<int> order;
+  std::promise<void> done;
+  WorkerPool pool(1);
+  const absl::Time began = absl::Now();
+  pool.SubmitAfter(absl::Milliseconds(40), [&] {
+    order.push_back(3);
+    done.set_value();
+  });
+  pool.SubmitAfter(absl::Milliseconds(20), [&order] { order.push_back(2); });
+  pool.Submit([&order] { order.push_back(1); });
+  done.get_future().wait();
+  EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
+  EXPECT_GE(absl::Now() - began, absl::Milliseconds(40));
+}
+
+TEST(WorkerPoolTest, StopDropsWorkForLaterAtOnce) {
+  auto held_by_the_work = std::make_shared<int>();
+  const std::weak_ptr<int> work = held_by_the_work;
+  WorkerPool pool(1);
+  pool.SubmitAfter(absl::Hours(1), [held_by_the_work] { ADD_FAILURE() << "taken too early"; });
+  held_by_the_work.reset();
+  EXPECT_FALSE(work.expired());
+  pool.Stop();
+  EXPECT_TRUE(work.expired());
 }
 
 TEST(WorkerPoolTest, WorkSubmittedAfterStopIsDroppedAtOnce) {

@@ -20,10 +20,15 @@ inline constexpr char kInvalidRequest[] = "INVALID_REQUEST";
 inline constexpr char kTooManyStreams[] = "TOO_MANY_STREAMS";
 inline constexpr char kTooManyViews[] = "TOO_MANY_VIEWS";
 inline constexpr char kDraining[] = "DRAINING";
-inline constexpr char kNotImplemented[] = "NOT_IMPLEMENTED";
 inline constexpr char kNoSnapshotYet[] = "NO_SNAPSHOT_YET";
 inline constexpr char kVersionNotRetained[] = "VERSION_NOT_RETAINED";
 inline constexpr char kSnapshotTooLarge[] = "SNAPSHOT_TOO_LARGE";
+inline constexpr char kVersionCompacted[] = "VERSION_COMPACTED";
+inline constexpr char kWatchNotFound[] = "WATCH_NOT_FOUND";
+// Those of confstream/v1/admin_service.proto.
+inline constexpr char kVersionMismatch[] = "VERSION_MISMATCH";
+inline constexpr char kInvalidContent[] = "INVALID_CONTENT";
+inline constexpr char kNotPinned[] = "NOT_PINNED";
 
 // `reason` becomes ErrorInfo.reason, `retry_after` RetryInfo.retry_delay.
 absl::Status ErrorWithReason(absl::StatusCode code, absl::string_view reason,

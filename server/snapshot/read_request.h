@@ -85,6 +85,9 @@ class ReadAnswerSink {
   // kernel included. May wait for a turn of the watch thread. False, too, when watching has
   // stopped.
   virtual bool QuietSince(const ReadRequest& request) = 0;
+  // Asks for a reading of the source that reuses no bytes, whatever events have said. Returns at
+  // once.
+  virtual void AskForReading(const std::string& source) = 0;
 };
 
 }  // namespace confstream

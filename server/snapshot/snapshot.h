@@ -38,6 +38,9 @@ struct SnapshotFile {
   int64_t last_changed_version = 0;
 };
 
+// Where the content of a snapshot came from.
+enum class SnapshotOrigin { kFiles, kRollback };
+
 // A generation that passed validation, with its version. Files in byte order of paths.
 struct Snapshot {
   std::string source;
@@ -45,6 +48,8 @@ struct Snapshot {
   int64_t version = 0;
   Sha256 digest;  // TreeDigest of all files
   absl::Time publish_time;
+  SnapshotOrigin origin = SnapshotOrigin::kFiles;
+  int64_t rolled_back_to = 0;  // with kRollback: whose content this is
   std::vector<SnapshotFile> files;
 };
 

@@ -29,6 +29,41 @@ struct SourceLimits {
   }
 };
 
+// How much of a source's history is kept; the newest version always is. Each bound drops the oldest
+// versions.
+struct Retention {
+  int64_t max_versions = 100;
+  absl::Duration max_age = absl::Hours(30 * 24);  // since a newer version replaced it
+  int64_t max_bytes = int64_t{64} << 20;          // of contents that the newest version has not
+
+  friend bool operator==(const Retention& a, const Retention& b) {
+    return a.max_versions == b.max_versions && a.max_age == b.max_age && a.max_bytes == b.max_bytes;
+  }
+};
+
+// Files that `glob` matches must be as the JSON Schema in `schema_file`, an absolute path, says.
+struct SchemaRule {
+  PathGlob glob;
+  std::string schema_file;
+
+  friend bool operator==(const SchemaRule& a, const SchemaRule& b) {
+    return a.glob == b.glob && a.schema_file == b.schema_file;
+  }
+};
+
+// What the files of a source must be like, beyond the syntax that their names promise.
+struct SourceRules {
+  std::vector<PathGlob> required;   // each of them must match a file
+  std::vector<PathGlob> forbidden;  // no file may match one of them
+  std::string checksums;            // relative path of a manifest as sha256sum writes it; or empty
+  std::vector<SchemaRule> schemas;
+
+  friend bool operator==(const SourceRules& a, const SourceRules& b) {
+    return a.required == b.required && a.forbidden == b.forbidden && a.checksums == b.checksums &&
+           a.schemas == b.schemas;
+  }
+};
+
 // Settings of one source. Plain data: copied to whoever needs it.
 struct SourceConfig {
   std::string name;  // 1 to 63 characters of [a-z0-9.-_], beginning with a letter or digit
@@ -47,14 +82,20 @@ struct SourceConfig {
   std::vector<std::string> link_roots;
 
   SourceLimits limits;
+  SourceRules rules;
   bool required = true;      // health waits for it
   bool allow_empty = false;  // a plain directory without files is a valid, empty snapshot
+  // Its content never touches disk or log, nor do digests of it: only version numbers do.
+  bool sensitive = false;
+  Retention retention;
 
   friend bool operator==(const SourceConfig& a, const SourceConfig& b) {
     return a.name == b.name && a.path == b.path && a.settle == b.settle &&
            a.max_delay == b.max_delay && a.rescan_interval == b.rescan_interval &&
            a.include == b.include && a.exclude == b.exclude && a.link_roots == b.link_roots &&
-           a.limits == b.limits && a.required == b.required && a.allow_empty == b.allow_empty;
+           a.limits == b.limits && a.rules == b.rules && a.required == b.required &&
+           a.allow_empty == b.allow_empty && a.sensitive == b.sensitive &&
+           a.retention == b.retention;
   }
 
   TreeRules tree_rules() const {

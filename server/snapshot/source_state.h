@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "server/snapshot/pin.h"
+#include "server/snapshot/retained_versions.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/violation.h"
 
@@ -22,6 +24,20 @@ enum class SourceCondition { kServing, kDegraded, kWaiting, kDetached, kStalled 
 
 enum class ChangeDetection { kInotify, kPolling };
 
+// Whether the versions of a source are on disk.
+struct HistoryStatus {
+  enum State { kMemory, kRecorded, kFailing };
+  State state = kMemory;
+  std::string problem;           // with kFailing: what, where, and the remedy
+  int64_t recorded_version = 0;  // the newest that is on disk; 0: none
+
+  // True if a subscriber has nothing to learn from `other`: which version was recorded does not
+  // count.
+  bool SaysTheSameAs(const HistoryStatus& other) const {
+    return state == other.state && problem == other.problem;
+  }
+};
+
 // Condition of a source. Immutable once published.
 struct SourceStatus {
   SourceCondition condition = SourceCondition::kWaiting;
@@ -31,11 +47,14 @@ struct SourceStatus {
       verified_time;  // when the mounted content was last found to be what is served
   std::vector<Violation> violations;  // sorted; at most Validator::kMaxViolations
   int64_t violations_total = 0;
+  std::optional<Pin> pin;
+  HistoryStatus history;
 
   // True if a subscriber has nothing to learn from `other`: times of checks do not count.
   bool SaysTheSameAs(const SourceStatus& other) const {
     return condition == other.condition && change_detection == other.change_detection &&
-           violations == other.violations && violations_total == other.violations_total;
+           violations == other.violations && violations_total == other.violations_total &&
+           pin == other.pin && history.SaysTheSameAs(other.history);
   }
 };
 
@@ -45,6 +64,8 @@ struct SourceState {
   std::string epoch;
   std::shared_ptr<const Snapshot> snapshot;  // null: nothing valid yet
   SourceStatus status;
+  std::shared_ptr<const RetainedVersions> history;  // null: none, as before the first reading
+  bool sensitive = false;  // older versions are not given out by GetSnapshot
 };
 
 // Takes what the publisher hands over. Implementations are thread-safe, return at once and call
