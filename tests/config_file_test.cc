@@ -65,6 +65,24 @@ TEST(ConfigFileTest, AKeyLikeNoOtherGetsTheListOfThoseThatAreKnownThere) {
                           "max_total_size, max_files, max_depth, max_nesting, max_alias_nodes"));
 }
 
+TEST(ConfigFileTest, EveryGroupIsAMappingWithKeysOfItsOwn) {
+  const ConfigLayer layer =
+      Parse("sources: {a: {path: /a, history: {max_age: 1h}, rules: {required: [b]}}}\n");
+  EXPECT_THAT(layer.errors, IsEmpty());
+  EXPECT_EQ(layer.sources[0].settings.at("history.max_age").values[0].text, "1h");
+  EXPECT_EQ(layer.sources[0].settings.at("rules.required").values[0].place, "c.yaml:1:68");
+  EXPECT_THAT(ErrorsOf("defaults: {history: {max_files: 1}}\n"),
+              ElementsAre("c.yaml:1:22: unknown key `max_files`: did you mean `max_size`?"));
+  EXPECT_THAT(ErrorsOf("defaults: {rules: {schema: []}}\n"),
+              ElementsAre("c.yaml:1:20: unknown key `schema`: did you mean `schemas`?"));
+  EXPECT_THAT(ErrorsOf("defaults: {rule: {}}\n"),
+              ElementsAre("c.yaml:1:12: unknown key `rule`: did you mean `rules`?"));
+  EXPECT_THAT(ErrorsOf("defaults: {rules: [a]}\n"),
+              ElementsAre("c.yaml:1:19: `rules` must be a mapping: write lines `KEY: VALUE`"));
+  EXPECT_THAT(ErrorsOf("defaults: {limits: {history: {max_age: 1h}}}\n"),
+              ElementsAre(HasSubstr("unknown key `history`")));
+}
+
 TEST(ConfigFileTest, AKeyInTheWrongPlaceIsUnknown) {
   EXPECT_THAT(ErrorsOf("settle: 1s\n"), ElementsAre(HasSubstr("unknown key `settle`")));
   EXPECT_THAT(ErrorsOf("limits.max_files: 1\n"), ElementsAre(HasSubstr("unknown key")));

@@ -19,6 +19,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -199,6 +200,112 @@ TEST_F(ConfigLoaderTest, OneAddressTwiceIsRefusedUnlessTheKernelChoosesThePort) 
               SizeIs(2));
 }
 
+TEST_F(ConfigLoaderTest, TheAdminServiceIsOffUnlessAFlagTurnsItOn) {
+  EXPECT_THAT(Load({"--source=a=/a"}).admin_listen, IsEmpty());
+  EXPECT_FALSE(Load({"--source=a=/a"}).admin);
+  EXPECT_TRUE(Load({"--source=a=/a", "--admin"}).admin);
+  EXPECT_THAT(Load({"--source=a=/a", "--admin-listen=127.0.0.1:7", "--admin-listen=unix:x"},
+                   {{"CONFSTREAM_ADMIN_LISTEN", "127.0.0.1:8"}})
+                  .admin_listen,
+              ElementsAre("127.0.0.1:7", "unix:" + directory_.Path("x")));
+}
+
+TEST_F(ConfigLoaderTest, AdminAddressesFollowTheRulesOfOthersAndAreTheirOwn) {
+  EXPECT_THAT(Errors({"--source=a=/a", "--admin-listen=0.0.0.0:7"}),
+              ElementsAre(AllOf(StartsWith("--admin-listen: other machines can reach 0.0.0.0:7"),
+                                HasSubstr("--allow-plaintext"))));
+  EXPECT_THAT(Errors({"--source=a=/a", "--admin-listen=127.0.0.1:7", "--admin-listen=127.0.0.1:7"}),
+              ElementsAre(HasSubstr("admin_listen has the address 127.0.0.1:7 twice")));
+  EXPECT_THAT(Errors({"--source=a=/a", "--admin-listen=127.0.0.1:50051"}),
+              ElementsAre(AllOf(HasSubstr("has the address 127.0.0.1:50051, and so has listen"),
+                                HasSubstr("--admin"))));
+  EXPECT_THAT(
+      Load({"--source=a=/a", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"}).admin_listen,
+      SizeIs(1));
+}
+
+TEST_F(ConfigLoaderTest, TheStateDirectoryIsAbsoluteAndCanBeTakenBack) {
+  WriteFile("c.yaml", "state_dir: var\nsources: {a: {path: /a}}\n");
+  EXPECT_EQ(Load({"--config=c.yaml"}).state_dir, directory_.Path("var"));
+  EXPECT_EQ(Load({"--config=c.yaml", "--state-dir", "/x"}).state_dir, "/x");
+  EXPECT_EQ(Load({"--config=c.yaml", "--state-dir", ""}).state_dir, "");
+  EXPECT_EQ(Load({"--source=a=/a"}, {{"CONFSTREAM_STATE_DIR", "/y"}}).state_dir, "/y");
+}
+
+TEST_F(ConfigLoaderTest, RulesOfASourceComeFromTheFileAndReplaceTheDefaults) {
+  WriteFile("s.json", "{}");
+  WriteFile("c.yaml",
+            "defaults: {rules: {required: [x], checksums: SUMS}, history: {max_versions: 7}}\n"
+            "sources:\n  a: {path: /a, rules: {required: [y, z], schemas: ['*\\==s.json']}}\n");
+  const SourceConfig source = Load({"--config=c.yaml"}).sources[0];
+  EXPECT_THAT(source.rules.required, ElementsAre(*PathGlob::Parse("y"), *PathGlob::Parse("z")));
+  EXPECT_EQ(source.rules.checksums, "SUMS");
+  EXPECT_EQ(source.retention.max_versions, 7);
+  ASSERT_THAT(source.rules.schemas, SizeIs(1));
+  EXPECT_TRUE(source.rules.schemas[0].glob.Matches("b="));
+  EXPECT_EQ(source.rules.schemas[0].schema_file, directory_.Path("s.json"));
+}
+
+TEST_F(ConfigLoaderTest, RulesThatCannotBeUnderstoodAreToldWithTheirPlaces) {
+  WriteFile("c.yaml",
+            "sources:\n  a:\n    path: /a\n    rules:\n      required: ['']\n"
+            "      checksums: ../SUMS\n      schemas: [no-equals, '=s', 'a=', 'a\\=s.json']\n");
+  EXPECT_THAT(
+      Errors({"--config=c.yaml"}),
+      ElementsAre(HasSubstr("c.yaml:5:18: required `` cannot be used: a path glob is empty"),
+                  HasSubstr("c.yaml:6:18: checksums `../SUMS` is not the path of a file"),
+                  HasSubstr("c.yaml:7:17: schemas `no-equals` has no `=`: write GLOB="),
+                  HasSubstr("c.yaml:7:28: schemas `=s` cannot be used: a path glob is emp"),
+                  HasSubstr("c.yaml:7:34: schemas `a=` has a schema file whose path is emp"),
+                  HasSubstr("c.yaml:7:40: schemas `a\\\\=s.json` has no `=`")));
+}
+
+TEST_F(ConfigLoaderTest, SchemaFilesAreReadWithTheConfigurationAndTheirMistakesToldWithPlaces) {
+  WriteFile("bad.json", "{\n \"type\": \"strnig\"}");
+  WriteFile("c.yaml",
+            "sources:\n  a: {path: /a, rules: {schemas: ['*=bad.json', '*=none.json']}}\n");
+  const std::vector<std::string> errors = Errors({"--config=c.yaml"});
+  EXPECT_THAT(errors,
+              ElementsAre(AllOf(StartsWith("c.yaml:2:34: source a: "),
+                                HasSubstr("/bad.json:2:10: this is no JSON Schema of draft 7: ")),
+                          AllOf(StartsWith("c.yaml:2:34: source a: cannot read the schema file "),
+                                HasSubstr("/none.json: No such file"), HasSubstr("create it"))));
+  const ConfigLoader loader = Loader({"--config=c.yaml", "--check-config"});
+  EXPECT_EQ(loader.Begin().exit_code, ConfigLoader::kBadConfigExitCode);
+  WriteFile("bad.json", "{}");
+  WriteFile("none.json", "{}");
+  EXPECT_EQ(loader.Begin().exit_code, 0) << loader.Begin().text;
+}
+
+TEST_F(ConfigLoaderTest, TheOnlySourceIsTheOneWhoseRulesFilesAreValidatedBy) {
+  WriteFile("c.yaml", "sources: {a: {path: /a, settle: 2s}}\n");
+  for (const char* argument : {"x", "a=x", "./a=x"}) {
+    const ConfigLoader::Start start = Loader({"--config=c.yaml", "--validate", argument}).Begin();
+    ASSERT_TRUE(start.validate.has_value()) << start.text;
+    EXPECT_FALSE(start.config.has_value());
+    EXPECT_EQ(start.validate->name, "a");
+    EXPECT_EQ(start.validate->settle, absl::Seconds(2));
+    EXPECT_EQ(start.validate->path, directory_.Path(argument[0] == '.' ? "a=x" : "x"));
+  }
+}
+
+TEST_F(ConfigLoaderTest, OfSeveralSourcesTheOneToValidateByIsNamed) {
+  WriteFile("c.yaml", "sources: {app: {path: /a}, web: {path: /w, settle: 3s}}\n");
+  const auto begin = [&](std::vector<std::string> arguments) {
+    arguments.emplace_back("--config=c.yaml");
+    return Loader(arguments).Begin();
+  };
+  EXPECT_EQ(begin({"--validate=web=/x"}).validate->settle, absl::Seconds(3));
+  const ConfigLoader::Start start = begin({"--validate=/x"});
+  EXPECT_EQ(start.exit_code, ConfigLoader::kBadConfigExitCode);
+  EXPECT_EQ(start.text,
+            "confstreamd: --validate `/x` does not say by which source's rules: write NAME=DIR, "
+            "with one of app, web\n");
+  EXPECT_THAT(begin({"--validate=wen=/x"}).text, HasSubstr("names no source: did you mean web?"));
+  EXPECT_THAT(begin({"--validate=web="}).text, HasSubstr("is empty: write a path"));
+  EXPECT_THAT(begin({"--validate=a", "--validate=b"}).text, HasSubstr("--validate is there twice"));
+}
+
 TEST_F(ConfigLoaderTest, AnEmptyListOfAddressesIsRefused) {
   WriteFile("c.yaml", "listen: []\nsources: {a: {path: /a}}\n");
   EXPECT_THAT(Errors({"--config=c.yaml"}), ElementsAre(StartsWith("c.yaml:1:9: listen has no")));
@@ -276,17 +383,22 @@ TEST_F(ConfigLoaderTest, HelpFitsATerminalOfAHundredColumns) {
 
 TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
   // Every setting has another value than its default.
+  WriteFile("s=chema.json", "{}");
   const std::string odd = "/\xc3\xa9 \"quoted\" \\ # not: a comment \xe2\x80\xa8\xc2\xa0'";
   WriteFile("c.yaml",
             "listen: ['0.0.0.0:1', '[::1]:0', 'unix:/run/s']\nallow_plaintext: true\n"
             "log_format: text\nlog_level: debug\nstall_timeout: 1m30s\nshutdown_grace: 0\n"
             "max_streams: 1\nmax_streams_per_connection: 2\nmax_views_per_source: 3\n"
             "max_encoded_size: 3MiB\nreflection_threads: 5\nworkers: 6\n"
+            "admin_listen: ['127.0.0.1:7', 'unix:/run/admin']\nadmin: true\nstate_dir: state\n"
             "sources:\n"
             "  null:\n    path: /null\n    settle: 1.5s\n    max_delay: 1m\n"
             "    rescan_interval: 2h\n    include: ['**.yaml', '~', 'a, b]']\n"
             "    exclude: ['\\*']\n    link_roots: [/]\n    required: false\n"
-            "    allow_empty: true\n"
+            "    allow_empty: true\n    sensitive: true\n"
+            "    rules: {required: ['a b'], forbidden: ['**.key', '#'], checksums: d/SUMS,\n"
+            "            schemas: ['**\\=*.yaml=s=chema.json', '*.json=s=chema.json']}\n"
+            "    history: {max_versions: 3, max_age: 1h30m, max_size: 0}\n"
             "    limits: {max_file_size: 4097, max_total_size: 2GiB, max_files: 7, max_depth: 0,\n"
             "             max_nesting: 8, max_alias_nodes: 0}\n"
             "  \"1\": {path: /one}\n");
@@ -301,6 +413,12 @@ TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
   EXPECT_EQ(read.sources[0].name, "1");
   EXPECT_EQ(read.sources[1].settle, absl::Milliseconds(1500));
   EXPECT_EQ(read.sources[1].limits.max_file_bytes, 4097);
+  EXPECT_TRUE(read.sources == given.sources);
+  EXPECT_EQ(read.admin_listen, given.admin_listen);
+  EXPECT_EQ(read.state_dir, directory_.Path("state"));
+  ASSERT_THAT(read.sources[1].rules.schemas, SizeIs(2));
+  EXPECT_EQ(read.sources[1].rules.schemas[0].glob.pattern(), "**\\=*.yaml");
+  EXPECT_EQ(read.sources[1].rules.schemas[0].schema_file, directory_.Path("s=chema.json"));
   EXPECT_EQ(read.sources[2].path, odd);
 }
 
@@ -320,12 +438,14 @@ TEST_F(ConfigLoaderTest, WhatIsPrintedNamesTheOriginOfWhatIsNoDefault) {
 TEST_F(ConfigLoaderTest, TheExampleIsValid) {
   const ServerConfig config =
       Load({"--config", CONFSTREAM_TEST_SOURCE_DIR "/examples/confstream.yaml"});
-  ASSERT_THAT(config.sources, SizeIs(3));
+  ASSERT_THAT(config.sources, SizeIs(4));
   EXPECT_EQ(config.sources[0].name, "feature-flags");
   EXPECT_FALSE(config.sources[0].required);
-  EXPECT_EQ(config.sources[2].name, "routing");
-  EXPECT_EQ(config.sources[2].settle, absl::Seconds(2));
-  EXPECT_THAT(config.sources[2].include, SizeIs(2));
+  EXPECT_TRUE(config.sources[1].sensitive);
+  EXPECT_EQ(config.sources[3].name, "routing");
+  EXPECT_EQ(config.sources[3].settle, absl::Seconds(2));
+  EXPECT_THAT(config.sources[3].include, SizeIs(2));
+  EXPECT_THAT(config.sources[3].rules.schemas, SizeIs(1));
 }
 
 }  // namespace

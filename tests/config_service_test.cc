@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
+#include "tests/fakes/fake_history.h"
 #include "tests/fakes/in_process_server.h"
 
 namespace confstream {
@@ -183,6 +184,109 @@ TEST_F(ConfigServiceTest, GetErrorsHaveTheDocumentedCodesAndReasons) {
   EXPECT_EQ(DetailsOf(old).reason, kVersionNotRetained);
 }
 
+class RetainedVersionsTest : public ConfigServiceTest {
+ protected:
+  // Versions 3 to 6, of which 3 is dropped.
+  void PublishFour(bool sensitive = false) {
+    for (int64_t version = 3; version <= 6; ++version) {
+      const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat(version)}});
+      history_->Add(snapshot);
+      auto state = ServingState(snapshot, history_);
+      state->sensitive = sensitive;
+      server_.hub().Update(state);
+    }
+    history_->DropUpTo(3);
+  }
+  grpc::Status GetVersion(int64_t version) {
+    v1::GetSnapshotRequest request = Of("app");
+    request.set_version(version);
+    return Get(request);
+  }
+
+  const std::shared_ptr<FakeHistory> history_ = std::make_shared<FakeHistory>();
+};
+
+TEST_F(RetainedVersionsTest, RetainedVersionIsGivenOutWithItsOwnHeader) {
+  PublishFour();
+  ASSERT_TRUE(GetVersion(4).ok());
+  EXPECT_EQ(got_.header().version(), 4);
+  EXPECT_EQ(got_.snapshot().files(0).content(), "4");
+  EXPECT_EQ(got_.header().digest(), DigestOf(MakeGeneration({{"a", "4"}})).Text());
+  ASSERT_TRUE(GetVersion(0).ok());
+  EXPECT_EQ(got_.header().version(), 6);
+}
+
+TEST_F(RetainedVersionsTest, TokenOfARetainedVersionStartsAWatchOfEveryVersionThere) {
+  PublishFour();
+  ASSERT_TRUE(GetVersion(4).ok());
+  v1::WatchRequest watch;
+  watch.set_source("app");
+  watch.set_resume_token(got_.header().resume_token());
+  watch.set_every_version(true);
+  watch.set_until_in_sync(true);
+  grpc::ClientContext context;
+  const auto stream = server_.stub().Watch(&context, watch);
+  std::vector<int64_t> versions;
+  v1::WatchResponse response;
+  while (stream->Read(&response)) versions.push_back(response.header().version());
+  EXPECT_EQ(versions, (std::vector<int64_t>{5, 6}));
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(RetainedVersionsTest, VersionThatIsNotRetainedIsNotFoundAndTheRangeIsNamed) {
+  PublishFour();
+  for (const int64_t version : {3, 7, 1 << 30}) {
+    const grpc::Status status = GetVersion(version);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND);
+    EXPECT_EQ(DetailsOf(status).reason, kVersionNotRetained);
+    EXPECT_NE(status.error_message().find("oldest one retained is 4, the newest is 6"),
+              std::string::npos)
+        << status.error_message();
+  }
+}
+
+TEST_F(RetainedVersionsTest, OlderVersionsOfASensitiveSourceAreNotGivenOut) {
+  PublishFour(true);
+  const grpc::Status status = GetVersion(5);
+  EXPECT_EQ(DetailsOf(status).reason, kVersionNotRetained);
+  EXPECT_NE(status.error_message().find("sensitive"), std::string::npos);
+  EXPECT_TRUE(GetVersion(6).ok());
+}
+
+// Reports.
+
+TEST_F(ConfigServiceTest, ReportIsTakenForAnOpenStreamAndNotFoundForAnother) {
+  server_.Publish(3, kFiles);
+  v1::WatchRequest watch;
+  watch.set_source("app");
+  grpc::ClientContext context;
+  const auto stream = server_.stub().Watch(&context, watch);
+  v1::WatchResponse first;
+  ASSERT_TRUE(stream->Read(&first));
+  v1::ReportOutcomeRequest request;
+  request.set_watch_id(first.watch_id());
+  request.set_version(3);
+  request.set_outcome(v1::OUTCOME_REJECTED);
+  request.set_reason("port 80 is taken");
+  const auto report = [&] {
+    grpc::ClientContext report_context;
+    v1::ReportOutcomeResponse response;
+    return server_.stub().ReportOutcome(&report_context, request, &response);
+  };
+  ASSERT_TRUE(report().ok());
+  const auto listed = server_.hub().ListWatchers("app", {}, 10);
+  ASSERT_EQ(listed->size(), 1u);
+  EXPECT_EQ(listed->front().last_rejection().reason(), "port 80 is taken");
+
+  request.set_version(4);
+  EXPECT_EQ(report().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(DetailsOf(report()).reason, kInvalidRequest);
+  request.set_watch_id("no-such");
+  EXPECT_EQ(report().error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailsOf(report()).reason, kWatchNotFound);
+  context.TryCancel();
+}
+
 TEST_F(ConfigServiceTest, BadGetRequestsAreInvalid) {
   server_.Publish(3, kFiles);
   v1::GetSnapshotRequest glob = Of("app");
@@ -191,7 +295,9 @@ TEST_F(ConfigServiceTest, BadGetRequestsAreInvalid) {
   for (int i = 0; i < 65; ++i) globs.add_path_globs(absl::StrCat("file", i));
   v1::GetSnapshotRequest view = Of("app");
   view.set_view(static_cast<v1::SnapshotView>(9));
-  for (const v1::GetSnapshotRequest& request : {Of(""), glob, globs, view}) {
+  v1::GetSnapshotRequest version = Of("app");
+  version.set_version(-1);
+  for (const v1::GetSnapshotRequest& request : {Of(""), glob, globs, view, version}) {
     const grpc::Status status = Get(request);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << request.DebugString();
     EXPECT_EQ(DetailsOf(status).reason, kInvalidRequest);

@@ -40,7 +40,7 @@ std::vector<std::string> Rules(const Validator::Verdict& verdict) {
 }
 
 TEST(ValidatorTest, TheExtensionSelectsTheRulesWhateverItsCase) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto verdict = validator.Validate(Of({{"a.YAML", "["},
                                               {"b.Yml", "["},
                                               {"c.json", "["},
@@ -55,13 +55,13 @@ TEST(ValidatorTest, TheExtensionSelectsTheRulesWhateverItsCase) {
 }
 
 TEST(ValidatorTest, EmptyFilesAreValidYamlAndTomlButNotJson) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto verdict = validator.Validate(Of({{"a.json", ""}, {"b.toml", ""}, {"c.yaml", ""}}));
   EXPECT_THAT(Rules(verdict), ElementsAre("a.json json.syntax"));
 }
 
 TEST(ValidatorTest, Utf8IsCheckedFirstAndItsPlaceCountsCharacters) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto verdict = validator.Validate(Of({{"a.yaml", "[\n\xc3\xa9\xf0\x9f\x98\x80: \xff\n"}}));
   ASSERT_THAT(verdict.violations, SizeIs(1));
   EXPECT_EQ(verdict.violations[0].rule, "text.utf8");
@@ -71,7 +71,7 @@ TEST(ValidatorTest, Utf8IsCheckedFirstAndItsPlaceCountsCharacters) {
 }
 
 TEST(ValidatorTest, FileNamesThatCannotBeShownAreRefusedAndShownEscaped) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto verdict =
       validator.Validate(Of({{"a\nb", "x"}, {"caf\xc3\xa9", "x"}, {"\xff.json", "{"}}));
   EXPECT_THAT(Rules(verdict), ElementsAre("\\xff.json path.characters", "\\xff.json json.syntax",
@@ -87,7 +87,7 @@ TEST(ValidatorTest, TheFirstHundredViolationsAreKeptAndAllAreCounted) {
   for (int i = 149; i >= 0; --i) {
     generation.files.push_back({absl::StrCat(1000 + i, ".json"), Content("[")});
   }
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto verdict = validator.Validate(generation);
   EXPECT_EQ(verdict.total, 150);
   ASSERT_THAT(verdict.violations, SizeIs(100));
@@ -99,7 +99,7 @@ TEST(ValidatorTest, TheFirstHundredViolationsAreKeptAndAllAreCounted) {
 // The contents are changed behind the validator's back, which a generation never is: only whoever
 // reads the bytes again can notice.
 TEST(ValidatorTest, AFileOfSamePathAndContentIsNotReadAgain) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto good = Content("{}");
   const auto bad = Content("{");
   const Generation generation{{{"bad.json", bad}, {"good.json", good}}};
@@ -113,7 +113,7 @@ TEST(ValidatorTest, AFileOfSamePathAndContentIsNotReadAgain) {
 }
 
 TEST(ValidatorTest, AFileWithOtherContentOrAnotherNameIsReadAgain) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto content = Content("[");
   EXPECT_THAT(validator.Validate({{{"a.txt", content}}}).violations, IsEmpty());
   EXPECT_THAT(Rules(validator.Validate({{{"a.json", content}}})),
@@ -123,7 +123,7 @@ TEST(ValidatorTest, AFileWithOtherContentOrAnotherNameIsReadAgain) {
 }
 
 TEST(ValidatorTest, AFileThatWasAwayForAGenerationIsReadAgain) {
-  Validator validator{SourceLimits{}};
+  Validator validator(SourceConfig(), nullptr);
   const auto content = Content("{}");
   EXPECT_TRUE(validator.Validate({{{"a.json", content}}}).ok());
   EXPECT_TRUE(validator.Validate({}).ok());
@@ -132,10 +132,10 @@ TEST(ValidatorTest, AFileThatWasAwayForAGenerationIsReadAgain) {
 }
 
 TEST(ValidatorTest, TheLimitsOfTheSourceApply) {
-  SourceLimits limits;
-  limits.max_nesting = 1;
-  limits.max_alias_nodes = 0;
-  Validator validator{limits};
+  SourceConfig config;
+  config.limits.max_nesting = 1;
+  config.limits.max_alias_nodes = 0;
+  Validator validator(config, nullptr);
   const auto verdict = validator.Validate(Of({{"a.json", "[[]]"},
                                               {"b.toml", "a = []"},
                                               {"c.yaml", "a: []"},

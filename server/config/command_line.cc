@@ -36,6 +36,8 @@ Examples:
       the same for other machines, without TLS
   confstreamd --config /etc/confstream.yaml --check-config
       say whether the file is right, and exit
+  confstreamd --config confstream.yaml --validate app=build/app
+      say whether the files in build/app are what the source `app` may have, and exit
 )";
 
 // CLI11's help, with a usage line that says what is needed, and without the dots that it shows
@@ -73,6 +75,10 @@ class Flags {
     check_ = AddFlag("--check-config", "Check the whole configuration, say what is wrong, exit.");
     print_ = AddFlag("--print-config",
                      "Print the configuration that results, as a file for --config, and exit.");
+    validate_ = AddOption("--validate", "[NAME=]DIR",
+                          "Check the files in DIR by the rules of the source NAME, or of the only "
+                          "one, print every violation, and exit: 0 valid, 1 not, 2 cannot tell.",
+                          "Instead of serving");
     version_ = AddFlag("--version", "Print the version and exit.");
     help_ = AddFlag("-h,--help", "Print this help and exit.");
   }
@@ -80,6 +86,7 @@ class Flags {
   CLI::App& app() { return app_; }
   const CLI::Option& sources() const { return *sources_; }
   const CLI::Option& config() const { return *config_; }
+  const CLI::Option& validate() const { return *validate_; }
   const std::map<std::string, CLI::Option*>& settings() const { return settings_; }
 
   CommandLine::Action action() const {
@@ -87,6 +94,7 @@ class Flags {
     if (version_->count() > 0) return CommandLine::Action::kVersion;
     if (print_->count() > 0) return CommandLine::Action::kPrintConfig;
     if (check_->count() > 0) return CommandLine::Action::kCheckConfig;
+    if (validate_->count() > 0) return CommandLine::Action::kValidate;
     return CommandLine::Action::kServe;
   }
 
@@ -133,10 +141,12 @@ class Flags {
   void AddSetting(const Setting<ServerConfig>& setting) {
     const std::string fallback = absl::StrJoin(setting.get(ServerConfig()), ", ");
     const std::string help = absl::StrCat(
-        setting.help, setting.is_list ? " Repeatable." : "", "\nDefault: ", fallback,
+        setting.help, setting.is_list ? " Repeatable." : "",
+        "\nDefault: ", fallback.empty() ? "none" : fallback,
         setting.is_list || setting.is_switch ? "" : absl::StrCat(". Allowed: ", setting.bounds),
         "\nEnvironment: ", setting.variable());
     const std::string group = absl::StartsWith(setting.key, "log_")  ? "Logging"
+                              : setting.key == "state_dir"           ? "History"
                               : setting.is_list || setting.is_switch ? "Listening"
                                                                      : "Limits";
     CLI::Option* option = nullptr;
@@ -156,6 +166,7 @@ class Flags {
   CLI::Option* config_ = nullptr;
   CLI::Option* check_ = nullptr;
   CLI::Option* print_ = nullptr;
+  CLI::Option* validate_ = nullptr;
   CLI::Option* version_ = nullptr;
   CLI::Option* help_ = nullptr;
   std::map<std::string, CLI::Option*> settings_;
@@ -215,6 +226,10 @@ absl::StatusOr<CommandLine> ParseCommandLine(const std::vector<std::string>& arg
   if (flags.config().count() > 1) return GivenTwice("--config");
   if (flags.config().count() == 1) {
     line.config_file = text(flags.config().results().front(), flags.config());
+  }
+  if (flags.validate().count() > 1) return GivenTwice("--validate");
+  if (flags.validate().count() == 1) {
+    line.validate = text(flags.validate().results().front(), flags.validate());
   }
   for (const std::string& value : flags.sources().results()) {
     AddSourceArgument(text(value, flags.sources()), &line.layer);

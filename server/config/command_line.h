@@ -15,11 +15,12 @@ namespace confstream {
 
 // What the flags ask for. Plain data.
 struct CommandLine {
-  enum class Action { kServe, kCheckConfig, kPrintConfig, kHelp, kVersion };
+  enum class Action { kServe, kCheckConfig, kPrintConfig, kValidate, kHelp, kVersion };
 
   Action action = Action::kServe;
   std::optional<SettingText> config_file;
-  ConfigLayer layer;  // server settings and sources
+  std::optional<SettingText> validate;  // with kValidate: DIR, or NAME=DIR
+  ConfigLayer layer;                    // server settings and sources
 };
 
 // Reads the arguments behind the program's name; relative paths are relative to `directory`.

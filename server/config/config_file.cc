@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,11 +20,10 @@
 namespace confstream {
 namespace {
 
-constexpr char kLimitsPrefix[] = "limits.";
-
 // What is known of a setting while reading the file.
 struct KnownKey {
   std::string key;
+  std::string group;
   bool is_list;
 };
 
@@ -31,7 +31,9 @@ template <typename Target>
 std::vector<KnownKey> KeysOf(const std::vector<Setting<Target>>& settings) {
   std::vector<KnownKey> keys;
   keys.reserve(settings.size());
-  for (const auto& setting : settings) keys.push_back({setting.key, setting.is_list});
+  for (const auto& setting : settings) {
+    keys.push_back({setting.key, setting.group(), setting.is_list});
+  }
   return keys;
 }
 
@@ -159,13 +161,25 @@ class ConfigFileReader {
     given->emplace(known.key, std::move(setting));
   }
 
-  // The settings of a source, or the defaults of all. `path` is null for the latter.
+  // The groups of the settings of a source.
+  std::set<std::string> Groups() const {
+    std::set<std::string> groups;
+    for (const KnownKey& known : source_keys_) {
+      if (!known.group.empty()) groups.insert(known.group);
+    }
+    return groups;
+  }
+
+  // The settings of a source, or the defaults of all, or, with a prefix, those of one group.
+  // `path` is null for the latter two.
   void ReadSourceSettings(const YamlNode& node, absl::string_view what, absl::string_view prefix,
                           SettingText* path, GivenSettings* given) {
+    const std::set<std::string> groups = prefix.empty() ? Groups() : std::set<std::string>();
     for (const auto& [key, value] : Entries(node, what)) {
       const std::string text = key.text();
-      if (prefix.empty() && text == "limits") {
-        ReadSourceSettings(value, "limits", kLimitsPrefix, nullptr, given);
+      if (groups.count(text) > 0) {
+        ReadSourceSettings(value, absl::StrCat("`", text, "`"), absl::StrCat(text, "."), nullptr,
+                           given);
       } else if (path != nullptr && text == "path") {
         if (value.is_scalar() && !value.is_null()) {
           *path = TextOf(value, "path");
@@ -175,7 +189,7 @@ class ConfigFileReader {
       } else if (!ReadKnown(key, value, prefix, source_keys_, given)) {
         std::vector<std::string> more;
         if (path != nullptr) more.emplace_back("path");
-        if (prefix.empty()) more.emplace_back("limits");
+        more.insert(more.end(), groups.begin(), groups.end());
         UnknownKey(key, prefix, source_keys_, std::move(more));
       }
     }

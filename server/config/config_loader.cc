@@ -45,6 +45,19 @@ std::string Complaint(const absl::Status& status) {
       absl::StrJoin(absl::StrSplit(std::string(status.message()), '\n'), "\nconfstreamd: "), "\n");
 }
 
+ConfigLoader::Start Printing(std::string text) {
+  ConfigLoader::Start start;
+  start.text = std::move(text);
+  return start;
+}
+
+ConfigLoader::Start Refusal(const absl::Status& status) {
+  ConfigLoader::Start start;
+  start.exit_code = ConfigLoader::kBadConfigExitCode;
+  start.text = Complaint(status);
+  return start;
+}
+
 std::string Summary(const ServerConfig& config) {
   return absl::StrCat("configuration is valid: ", config.sources.size(),
                       config.sources.size() == 1 ? " source" : " sources", ", listening on ",
@@ -65,18 +78,56 @@ ConfigLoader::ConfigLoader(std::vector<std::string> arguments, Environment envir
 ConfigLoader::Start ConfigLoader::Begin() const {
   using Action = CommandLine::Action;
   const absl::StatusOr<CommandLine> line = ParseCommandLine(arguments_, directory_);
-  if (!line.ok()) return {std::nullopt, kBadConfigExitCode, Complaint(line.status())};
-  if (line->action == Action::kHelp) return {std::nullopt, 0, HelpText()};
-  if (line->action == Action::kVersion) {
-    return {std::nullopt, 0, "confstreamd " CONFSTREAM_VERSION "\n"};
-  }
+  if (!line.ok()) return Refusal(line.status());
+  if (line->action == Action::kHelp) return Printing(HelpText());
+  if (line->action == Action::kVersion) return Printing("confstreamd " CONFSTREAM_VERSION "\n");
   absl::StatusOr<Loaded> loaded = LoadFor(*line);
-  if (!loaded.ok()) return {std::nullopt, kBadConfigExitCode, Complaint(loaded.status())};
-  if (line->action == Action::kCheckConfig) return {std::nullopt, 0, Summary(loaded->config)};
+  if (!loaded.ok()) return Refusal(loaded.status());
+  if (line->action == Action::kCheckConfig) return Printing(Summary(loaded->config));
   if (line->action == Action::kPrintConfig) {
-    return {std::nullopt, 0, PrintConfig(loaded->config, loaded->origins)};
+    return Printing(PrintConfig(loaded->config, loaded->origins));
   }
-  return {std::move(loaded->config), 0, ""};
+  Start start;
+  if (line->action == Action::kValidate) {
+    absl::StatusOr<SourceConfig> source = SourceToValidate(*line->validate, loaded->config);
+    if (!source.ok()) return Refusal(source.status());
+    start.validate = *std::move(source);
+  } else {
+    start.config = std::move(loaded->config);
+  }
+  return start;
+}
+
+absl::StatusOr<SourceConfig> ConfigLoader::SourceToValidate(const SettingText& argument,
+                                                            const ServerConfig& config) {
+  std::vector<std::string> names;
+  for (const SourceConfig& source : config.sources) names.push_back(source.name);
+  const auto refused = [&](absl::string_view why) {
+    return absl::InvalidArgumentError(absl::StrCat(argument.subject(), " ", why));
+  };
+  const size_t equals = argument.text.find('=');
+  std::string name = names.front();
+  absl::string_view directory = argument.text;
+  if (equals != std::string::npos && CheckSourceName(directory.substr(0, equals)).ok()) {
+    name = argument.text.substr(0, equals);
+    directory.remove_prefix(equals + 1);
+  } else if (names.size() > 1) {
+    return refused(
+        absl::StrCat("does not say by which source's rules: write NAME=DIR, with one of ",
+                     absl::StrJoin(names, ", ")));
+  }
+  for (const SourceConfig& source : config.sources) {
+    if (source.name != name) continue;
+    absl::StatusOr<std::string> path = ParsePathSetting(directory, argument.directory);
+    if (!path.ok()) return refused(path.status().message());
+    SourceConfig named = source;
+    named.path = *std::move(path);
+    return named;
+  }
+  const std::string near = NearestWord(name, names);
+  return refused(absl::StrCat("names no source: ",
+                              near.empty() ? absl::StrCat("there are ", absl::StrJoin(names, ", "))
+                                           : absl::StrCat("did you mean ", near, "?")));
 }
 
 absl::StatusOr<ServerConfig> ConfigLoader::Load() const {

@@ -21,10 +21,12 @@ namespace confstream {
 // construction, so thread-safe.
 class ConfigLoader {
  public:
-  // What the program is to do. `config` is set if it is to serve; otherwise it prints `text`, to
-  // standard output if `exit_code` is 0 and to standard error if not, and exits.
+  // What the program is to do. `config` is set if it is to serve, `validate` if it is to check the
+  // files at the path of that source by its rules; otherwise it prints `text`, to standard output
+  // if `exit_code` is 0 and to standard error if not, and exits.
   struct Start {
     std::optional<ServerConfig> config;
+    std::optional<SourceConfig> validate;
     int exit_code = 0;
     std::string text;
   };
@@ -53,6 +55,9 @@ class ConfigLoader {
   };
 
   absl::StatusOr<Loaded> LoadFor(const CommandLine& line) const;
+  // The source that --validate names, with the directory that it names as its path.
+  static absl::StatusOr<SourceConfig> SourceToValidate(const SettingText& argument,
+                                                       const ServerConfig& config);
 
   const std::vector<std::string> arguments_;
   const Environment environment_;

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "server/base/text.h"
 #include "server/config/listen_address.h"
+#include "server/validate/schema_set.h"
 
 namespace confstream {
 namespace {
@@ -120,32 +122,52 @@ class Merger {
   }
 
   void CheckSource(const SourceConfig& source) {
-    if (source.settle <= source.max_delay) return;
-    std::string prefix = PrefixFor(source.name, "settle");
-    if (prefix.empty()) prefix = PrefixFor(source.name, "max_delay");
-    merged_.errors.push_back(
-        absl::StrCat(prefix, "source ", EscapeForDisplay(source.name), ": settle ",
-                     absl::FormatDuration(source.settle), " is longer than max_delay ",
-                     absl::FormatDuration(source.max_delay), ": lower settle or raise max_delay"));
+    if (source.settle > source.max_delay) {
+      std::string prefix = PrefixFor(source.name, "settle");
+      if (prefix.empty()) prefix = PrefixFor(source.name, "max_delay");
+      merged_.errors.push_back(absl::StrCat(
+          prefix, "source ", EscapeForDisplay(source.name), ": settle ",
+          absl::FormatDuration(source.settle), " is longer than max_delay ",
+          absl::FormatDuration(source.max_delay), ": lower settle or raise max_delay"));
+    }
+    const auto schemas = SchemaSet::Load(source.rules);
+    if (schemas.ok()) return;
+    for (const absl::string_view error : absl::StrSplit(schemas.status().message(), '\n')) {
+      merged_.errors.push_back(absl::StrCat(PrefixFor(source.name, "rules.schemas"), "source ",
+                                            EscapeForDisplay(source.name), ": ", error));
+    }
   }
 
   void CheckListen() {
-    const std::string prefix = PrefixFor("", "listen");
     const ServerConfig& config = merged_.config;
     if (config.listen.empty() && merged_.errors.empty()) {
       merged_.errors.push_back(absl::StrCat(
-          prefix, "listen has no address: write one, or leave the setting out for the default"));
+          PrefixFor("", "listen"),
+          "listen has no address: write one, or leave the setting out for the default"));
     }
-    std::set<std::string> seen;
-    for (const std::string& text : config.listen) {
+    std::map<std::string, std::string> seen;  // the setting, by address
+    CheckAddresses("listen", config.listen, &seen);
+    CheckAddresses("admin_listen", config.admin_listen, &seen);
+  }
+
+  void CheckAddresses(const std::string& key, const std::vector<std::string>& addresses,
+                      std::map<std::string, std::string>* seen) {
+    const std::string prefix = PrefixFor("", key);
+    for (const std::string& text : addresses) {
       // It was parsed when it was applied, and has become absolute then.
       const absl::StatusOr<ListenAddress> address = ListenAddress::Parse(text, "/");
       if (!address.ok()) continue;
-      if (!seen.insert(text).second && !address->any_port) {
+      const auto inserted = seen->emplace(text, key);
+      if (!inserted.second && !address->any_port) {
+        const std::string& other = inserted.first->second;
         merged_.errors.push_back(
-            absl::StrCat(prefix, "listen has the address ", text, " twice: keep one of them"));
+            other == key
+                ? absl::StrCat(prefix, key, " has the address ", text, " twice: keep one of them")
+                : absl::StrCat(prefix, key, " has the address ", text, ", and so has ", other,
+                               ": keep one of them, or offer the admin service on all addresses "
+                               "of listen with admin: true (--admin)"));
       }
-      if (!address->local && !config.allow_plaintext) {
+      if (!address->local && !merged_.config.allow_plaintext) {
         merged_.errors.push_back(absl::StrCat(
             prefix, "other machines can reach ", text,
             ", and the server has no TLS: listen on 127.0.0.1, [::1] or unix:PATH, or accept it "

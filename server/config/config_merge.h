@@ -12,7 +12,8 @@
 
 namespace confstream {
 
-// The configuration that `layers` make, the strongest last.
+// The configuration that `layers` make, the strongest last. The schema files that it names have
+// been read, and are right if there are no errors.
 struct MergedConfig {
   ServerConfig config;  // sources in byte order of their names
   ConfigOrigins origins;

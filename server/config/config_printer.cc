@@ -5,7 +5,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
 #include "server/base/text.h"
 #include "server/config/setting.h"
 
@@ -70,13 +69,15 @@ class Printer {
   void PrintSource(const SourceConfig& source) {
     absl::StrAppend(&out_, "  ", Scalar(source.name), ":\n");
     Line(4, "path", Scalar(source.path), {source.name, "path"});
-    bool in_limits = false;
+    std::string group;
     for (const auto& setting : SourceSettings()) {
-      absl::string_view key = setting.key;
-      const bool is_limit = absl::ConsumePrefix(&key, "limits.");
-      if (is_limit && !in_limits) absl::StrAppend(&out_, "    limits:\n");
-      in_limits = is_limit;
-      Line(is_limit ? 6 : 4, key, Value(setting, source), {source.name, setting.key});
+      if (setting.group() != group) {
+        group = setting.group();
+        if (!group.empty()) absl::StrAppend(&out_, "    ", group, ":\n");
+      }
+      const std::string id = setting.key;
+      const std::string key = group.empty() ? id : id.substr(group.size() + 1);
+      Line(group.empty() ? 4 : 6, key, Value(setting, source), {source.name, id});
     }
   }
 

@@ -18,7 +18,11 @@ namespace confstream {
 struct ServerConfig {
   std::vector<std::string> listen = {"127.0.0.1:50051"};  // host:port or unix:PATH
   bool allow_plaintext = false;                           // plaintext TCP beyond loopback
+  // Where the admin service is offered, besides everything else; empty: nowhere, unless `admin`.
+  std::vector<std::string> admin_listen;
+  bool admin = false;  // the admin service is offered on `listen`, too
   std::vector<SourceConfig> sources;
+  std::string state_dir;  // absolute; empty: history is in memory only
 
   std::optional<LogFormat> log_format;  // unset: text on a terminal, else JSON
   LogLevel log_level = LogLevel::kInfo;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/str_join.h"
 #include "server/config/listen_address.h"
@@ -23,16 +24,17 @@ absl::StatusOr<size_t> ParseWord(const std::string& word, const std::vector<std:
                    near.empty() ? "" : absl::StrCat("; did you mean ", near, "?")));
 }
 
-Setting<ServerConfig> Listen() {
+Setting<ServerConfig> Addresses(std::string key, std::string bounds,
+                                Field<ServerConfig, std::vector<std::string>> field,
+                                std::string help) {
   return MakeList<ServerConfig, std::string>(
-      "listen", "ADDRESS", "1 or more", [](ServerConfig & c) -> auto& { return c.listen; },
+      std::move(key), "ADDRESS", std::move(bounds), field,
       [](const SettingText& given) -> absl::StatusOr<std::string> {
         auto address = ListenAddress::Parse(given.text, given.directory);
         if (!address.ok()) return address.status();
         return address->text;
       },
-      [](const std::string& address) { return address; },
-      "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 lets the kernel choose.");
+      [](const std::string& address) { return address; }, std::move(help));
 }
 
 Setting<ServerConfig> LogFormatSetting() {
@@ -80,10 +82,23 @@ Setting<ServerConfig> LogLevelSetting() {
 std::vector<Setting<ServerConfig>> ServerSettings() {
   using Config = ServerConfig;
   return {
-      Listen(),
+      Addresses(
+          "listen", "1 or more", [](Config & c) -> auto& { return c.listen; },
+          "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 lets the kernel choose."),
       MakeSwitch<Config>(
           "allow_plaintext", [](Config & c) -> auto& { return c.allow_plaintext; },
           "Listen without TLS on addresses that other machines can reach."),
+      Addresses(
+          "admin_listen", "any number", [](Config & c) -> auto& { return c.admin_listen; },
+          "Listen here, too, and offer the admin service besides everything else."),
+      MakeSwitch<Config>(
+          "admin", [](Config & c) -> auto& { return c.admin; },
+          "Offer the admin service on the addresses of listen, too."),
+      MakeText<Config>(
+          "state_dir", "DIR", "a directory, or nothing",
+          [](Config & c) -> auto& { return c.state_dir; },
+          [](const SettingText& given) { return ParsePathSetting(given.text, given.directory); },
+          "Keep versions and their history in this directory; without it, in memory."),
       LogFormatSetting(),
       LogLevelSetting(),
       MakeDuration<Config>(

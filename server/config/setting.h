@@ -21,7 +21,7 @@ namespace confstream {
 // A setting of Target: ServerConfig or SourceConfig. Immutable once it is in a table.
 template <typename Target>
 struct Setting {
-  std::string key;         // in the file; `limits.max_files` stands for max_files below limits
+  std::string key;         // in the file; `limits.max_files` is max_files in the group limits
   std::string value_name;  // what help calls the value: DURATION
   std::string bounds;      // what values are allowed, for example "1ms to 1h"
   std::string help;        // one sentence
@@ -36,6 +36,10 @@ struct Setting {
   // The field as texts that `add` reads: exactly one unless it is a list.
   std::function<std::vector<std::string>(const Target&)> get;
 
+  // What stands before the first dot of the key; empty: the key is in no group.
+  std::string group() const {
+    return key.find('.') == std::string::npos ? "" : key.substr(0, key.find('.'));
+  }
   // --stall-timeout
   std::string flag() const { return absl::StrCat("--", absl::StrReplaceAll(key, {{"_", "-"}})); }
   // CONFSTREAM_STALL_TIMEOUT

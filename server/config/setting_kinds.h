@@ -99,6 +99,28 @@ Setting<Target> MakeSwitch(std::string key, Field<Target, bool> field, std::stri
   return setting;
 }
 
+// A text that may be empty, as it is by default; `parse` makes the field out of any other.
+template <typename Target, typename Parse>
+Setting<Target> MakeText(std::string key, std::string value_name, std::string bounds,
+                         Field<Target, std::string> field, Parse parse, std::string help) {
+  Setting<Target> setting;
+  setting.key = std::move(key);
+  setting.value_name = std::move(value_name);
+  setting.bounds = std::move(bounds);
+  setting.help = std::move(help);
+  setting.add = [field, parse](const SettingText& given, Target* target) {
+    absl::StatusOr<std::string> text = std::string();
+    if (!given.text.empty()) text = parse(given);
+    if (!text.ok()) return text.status();
+    field(*target) = *std::move(text);
+    return absl::OkStatus();
+  };
+  setting.get = [field](const Target& target) -> std::vector<std::string> {
+    return {Get(field, target)};
+  };
+  return setting;
+}
+
 // `parse` makes an element from a SettingText, `format` a text that it reads again.
 template <typename Target, typename Element, typename Parse, typename Format>
 Setting<Target> MakeList(std::string key, std::string value_name, std::string bounds,

@@ -3,6 +3,9 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "server/base/text.h"
 #include "server/config/setting.h"
 #include "server/config/setting_kinds.h"
 #include "server/validate/file_violation.h"
@@ -29,6 +32,51 @@ Setting<SourceConfig> LinkRoots() {
       [](const SettingText& given) { return ParsePathSetting(given.text, given.directory); },
       [](const std::string& path) { return path; },
       "Directories that links inside the source may lead into, besides the source itself.");
+}
+
+// The path of a file inside a source, as the source lists it.
+absl::StatusOr<std::string> ParseRelativePath(const SettingText& given) {
+  bool plain = IsValidUtf8(given.text) && !HasControlCharacters(given.text);
+  for (const absl::string_view component : absl::StrSplit(given.text, '/')) {
+    plain = plain && !component.empty() && component != "." && component != "..";
+  }
+  if (plain) return given.text;
+  return absl::InvalidArgumentError(
+      "is not the path of a file inside the source: write one such as SHA256SUMS or "
+      "sub/SHA256SUMS");
+}
+
+// GLOB=SCHEMA_FILE. A `=` of the glob is written as `\=`.
+absl::StatusOr<SchemaRule> ParseSchemaRule(const SettingText& given) {
+  size_t equals = 0;
+  while (equals < given.text.size() && given.text[equals] != '=') {
+    equals += given.text[equals] == '\\' ? 2 : 1;
+  }
+  if (equals >= given.text.size()) {
+    return absl::InvalidArgumentError("has no `=`: write GLOB=SCHEMA_FILE");
+  }
+  absl::StatusOr<PathGlob> glob = PathGlob::Parse(given.text.substr(0, equals));
+  if (!glob.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot be used: ", glob.status().message()));
+  }
+  absl::StatusOr<std::string> path =
+      ParsePathSetting(given.text.substr(equals + 1), given.directory);
+  if (!path.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("has a schema file whose path ", path.status().message()));
+  }
+  return SchemaRule{*std::move(glob), *std::move(path)};
+}
+
+Setting<SourceConfig> Schemas() {
+  return MakeList<SourceConfig, SchemaRule>(
+      "rules.schemas", "GLOB=FILE", "any number",
+      [](SourceConfig & c) -> auto& { return c.rules.schemas; }, ParseSchemaRule,
+      [](const SchemaRule& rule) {
+        return absl::StrCat(rule.glob.pattern(), "=", rule.schema_file);
+      },
+      "GLOB=SCHEMA_FILE: YAML, JSON and TOML files that the glob matches are as the JSON Schema "
+      "says.");
 }
 
 }  // namespace
@@ -61,6 +109,32 @@ std::vector<Setting<SourceConfig>> SourceSettings() {
       MakeSwitch<Config>(
           "allow_empty", [](Config & c) -> auto& { return c.allow_empty; },
           "A plain directory without files is published, as an empty snapshot."),
+      MakeSwitch<Config>(
+          "sensitive", [](Config & c) -> auto& { return c.sensitive; },
+          "Content and digests never touch disk or log; GetSnapshot serves the current version "
+          "only."),
+      Globs(
+          "rules.required", [](Config & c) -> auto& { return c.rules.required; },
+          "Each of these globs matches a file at least."),
+      Globs(
+          "rules.forbidden", [](Config & c) -> auto& { return c.rules.forbidden; },
+          "No file is matched by one of these globs."),
+      MakeText<Config>(
+          "rules.checksums", "PATH", "a path in the source, or nothing",
+          [](Config & c) -> auto& { return c.rules.checksums; }, ParseRelativePath,
+          "All other files are listed in this file of the source, as sha256sum writes it."),
+      Schemas(),
+      MakeCount<Config, int64_t>(
+          "history.max_versions", [](Config & c) -> auto& { return c.retention.max_versions; }, 1,
+          1000000, "Versions kept, the newest included."),
+      MakeDuration<Config>(
+          "history.max_age", [](Config & c) -> auto& { return c.retention.max_age; },
+          absl::Seconds(1), absl::Hours(24 * 3650),
+          "How long a version is kept after a newer one has replaced it."),
+      MakeSize<Config>(
+          "history.max_size", [](Config & c) -> auto& { return c.retention.max_bytes; }, 0,
+          int64_t{64} << 30,
+          "Contents kept that the newest version does not have, in memory and on disk."),
       MakeSize<Config>(
           "limits.max_file_size", [](Config & c) -> auto& { return c.limits.max_file_bytes; }, 1,
           int64_t{4} << 30, "The largest file."),

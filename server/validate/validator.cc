@@ -1,33 +1,41 @@
 #include "server/validate/validator.h"
 
-#include <algorithm>
 #include <optional>
-#include <string>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/text.h"
+#include "server/validate/checksum_manifest.h"
+#include "server/validate/document_tree.h"
+#include "server/validate/file_syntax.h"
 #include "server/validate/file_violation.h"
+#include "server/validate/json_schema.h"
 #include "server/validate/json_syntax.h"
+#include "server/validate/path_rules.h"
 #include "server/validate/toml_syntax.h"
 #include "server/validate/yaml_syntax.h"
 
 namespace confstream {
 namespace {
 
-using SyntaxRule = std::optional<Violation> (*)(absl::string_view path, absl::string_view bytes,
-                                                const SourceLimits& limits);
+// What no schema can be asked of.
+constexpr char kDataRule[] = "schema.data";
 
-// The syntax that a file name's extension promises; null for opaque bytes.
-SyntaxRule SyntaxOf(absl::string_view path) {
-  const std::string name = absl::AsciiStrToLower(path);
-  if (absl::EndsWith(name, ".yaml") || absl::EndsWith(name, ".yml")) return CheckYamlSyntax;
-  if (absl::EndsWith(name, ".json")) return CheckJsonSyntax;
-  if (absl::EndsWith(name, ".toml")) return CheckTomlSyntax;
-  return nullptr;
+std::optional<Violation> CheckSyntax(absl::string_view path, absl::string_view bytes,
+                                     const SourceLimits& limits) {
+  switch (SyntaxOf(path)) {
+    case FileSyntax::kYaml:
+      return CheckYamlSyntax(path, bytes, limits);
+    case FileSyntax::kJson:
+      return CheckJsonSyntax(path, bytes, limits);
+    case FileSyntax::kToml:
+      return CheckTomlSyntax(path, bytes, limits);
+    case FileSyntax::kOpaque:
+      return std::nullopt;
+  }
+  return std::nullopt;
 }
 
 std::optional<Violation> CheckPath(absl::string_view path) {
@@ -39,45 +47,83 @@ std::optional<Violation> CheckPath(absl::string_view path) {
 
 std::optional<Violation> CheckText(absl::string_view path, absl::string_view bytes,
                                    const SourceLimits& limits) {
-  const SyntaxRule syntax = SyntaxOf(path);
-  if (syntax == nullptr) return std::nullopt;
+  if (SyntaxOf(path) == FileSyntax::kOpaque) return std::nullopt;
   const size_t invalid = FindInvalidUtf8(bytes);
-  if (invalid == absl::string_view::npos) return syntax(path, bytes, limits);
+  if (invalid == absl::string_view::npos) return CheckSyntax(path, bytes, limits);
   const auto byte = static_cast<uint8_t>(bytes[invalid]);
   return MakeViolation(path, PlaceOf(bytes, invalid), "text.utf8",
                        absl::StrCat("byte 0x", absl::Hex(byte, absl::kZeroPad2),
                                     " is not UTF-8 here: save the file as UTF-8"));
 }
 
-std::vector<Violation> CheckFile(const GenerationFile& file, const SourceLimits& limits) {
-  std::vector<Violation> violations;
-  if (auto violation = CheckPath(file.path)) violations.push_back(*std::move(violation));
-  if (auto violation = CheckText(file.path, file.content->bytes, limits)) {
-    violations.push_back(*std::move(violation));
+// The same without what parsers may have quoted.
+Violation Redacted(Violation violation) {
+  const bool says_bounds =
+      absl::EndsWith(violation.rule, ".nesting") || absl::EndsWith(violation.rule, ".aliases");
+  if (!says_bounds) {
+    violation.message = "the text is not valid here; why is not said of a sensitive source";
   }
-  return violations;
+  return violation;
 }
 
 }  // namespace
 
+Validator::Validator(const SourceConfig& config, std::shared_ptr<const SchemaSet> schemas)
+    : limits_(config.limits),
+      rules_(config.rules),
+      quotes_content_(!config.sensitive),
+      schemas_(std::move(schemas)) {}
+
 Validator::Verdict Validator::Validate(const Generation& generation) {
   absl::flat_hash_map<std::string, CheckedFile> checked;
   checked.reserve(generation.files.size());
-  Verdict verdict;
+  ViolationList found;
   for (const GenerationFile& file : generation.files) {
     const auto known = checked_.find(file.path);
     const bool unchanged = known != checked_.end() && known->second.content == file.content;
     CheckedFile result =
-        unchanged ? std::move(known->second) : CheckedFile{file.content, CheckFile(file, limits_)};
-    verdict.violations.insert(verdict.violations.end(), result.violations.begin(),
-                              result.violations.end());
+        unchanged ? std::move(known->second) : CheckedFile{file.content, CheckFile(file)};
+    found.AddAll(result.found);
     checked.emplace(file.path, std::move(result));
   }
   checked_ = std::move(checked);
-  std::sort(verdict.violations.begin(), verdict.violations.end());
-  verdict.total = static_cast<int64_t>(verdict.violations.size());
-  if (verdict.violations.size() > kMaxViolations) verdict.violations.resize(kMaxViolations);
-  return verdict;
+  CheckPaths(rules_, generation, &found);
+  if (!rules_.checksums.empty()) {
+    CheckChecksums(rules_.checksums, generation, quotes_content_, &found);
+  }
+  return {found.kept(), found.total()};
+}
+
+ViolationList Validator::CheckFile(const GenerationFile& file) const {
+  ViolationList found;
+  if (auto violation = CheckPath(file.path)) found.Add(*std::move(violation));
+  if (auto violation = CheckText(file.path, file.content->bytes, limits_)) {
+    found.Add(quotes_content_ ? *std::move(violation) : Redacted(*std::move(violation)));
+  } else {
+    CheckSchemas(file, &found);
+  }
+  return found;
+}
+
+void Validator::CheckSchemas(const GenerationFile& file, ViolationList* found) const {
+  if (schemas_ == nullptr) return;
+  const std::vector<const JsonSchema*> schemas = schemas_->For(file.path);
+  if (schemas.empty()) return;
+  if (SyntaxOf(file.path) == FileSyntax::kOpaque) {
+    found->Add(MakeViolation(file.path, TextPlace{0, 0}, kDataRule,
+                             "the file is to match a schema, and its name promises neither YAML "
+                             "nor JSON nor TOML: rename it, or narrow the glob of rules.schemas"));
+    return;
+  }
+  const DocumentTree tree = ReadDocumentTree(file.path, file.content->bytes);
+  for (const DocumentTree::Problem& problem : tree.problems()) {
+    Violation violation = MakeViolation(file.path, problem.place, kDataRule, problem.message);
+    found->Add(quotes_content_ ? std::move(violation) : Redacted(std::move(violation)));
+  }
+  if (!tree.problems().empty()) return;
+  for (const JsonSchema* schema : schemas) {
+    schema->Check(file.path, tree, quotes_content_, found);
+  }
 }
 
 }  // namespace confstream

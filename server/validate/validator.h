@@ -5,21 +5,25 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/source_config.h"
 #include "server/snapshot/violation.h"
+#include "server/validate/schema_set.h"
+#include "server/validate/violation_list.h"
 
 namespace confstream {
 
 // The rules of one source: UTF-8 and syntax by extension (.yaml and .yml, .json, .toml; anything
-// else is opaque), bounds on nesting and aliases. Thread-compatible: one worker at a time uses it.
+// else is opaque), bounds on nesting and aliases, and SourceRules. Thread-compatible: one worker at
+// a time uses it.
 class Validator {
  public:
   // More violations than these are counted, not kept.
-  static constexpr size_t kMaxViolations = 100;
+  static constexpr size_t kMaxViolations = ViolationList::kMostKept;
 
   struct Verdict {
     std::vector<Violation> violations;  // sorted, at most kMaxViolations
@@ -28,19 +32,26 @@ class Validator {
     bool ok() const { return total == 0; }
   };
 
-  explicit Validator(const SourceLimits& limits) : limits_(limits) {}
+  // `schemas` are those of `config.rules`; null: there are none.
+  Validator(const SourceConfig& config, std::shared_ptr<const SchemaSet> schemas);
 
   // Checks every file, but not again those that share path and content object with the last
-  // generation checked.
+  // generation checked; and each time what concerns all of them. Files in byte order of paths.
   Verdict Validate(const Generation& generation);
 
  private:
   struct CheckedFile {
     std::shared_ptr<const FileContent> content;
-    std::vector<Violation> violations;
+    ViolationList found;
   };
 
-  const SourceLimits limits_;
+  ViolationList CheckFile(const GenerationFile& file) const;
+  void CheckSchemas(const GenerationFile& file, ViolationList* found) const;
+
+  SourceLimits limits_;
+  SourceRules rules_;
+  bool quotes_content_;  // in messages
+  std::shared_ptr<const SchemaSet> schemas_;
   absl::flat_hash_map<std::string, CheckedFile> checked_;  // the last generation, by path
 };
 

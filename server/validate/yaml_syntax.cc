@@ -1,7 +1,5 @@
 #include "server/validate/yaml_syntax.h"
 
-#include <yaml.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <limits>
@@ -13,6 +11,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "server/validate/file_violation.h"
+#include "server/validate/yaml_events.h"
 
 namespace confstream {
 namespace {
@@ -20,40 +19,6 @@ namespace {
 int64_t SaturatingSum(int64_t a, int64_t b) {
   const int64_t room = std::numeric_limits<int64_t>::max() - a;
   return b > room ? std::numeric_limits<int64_t>::max() : a + b;
-}
-
-// libyaml's parser as a source of events. It keeps its state on the heap, so that no input makes it
-// recur.
-class YamlEvents {
- public:
-  explicit YamlEvents(absl::string_view bytes) {
-    if (yaml_parser_initialize(&parser_) == 0) throw std::bad_alloc();
-    yaml_parser_set_input_string(&parser_, reinterpret_cast<const unsigned char*>(bytes.data()),
-                                 bytes.size());
-  }
-  ~YamlEvents() {
-    yaml_event_delete(&event_);
-    yaml_parser_delete(&parser_);
-  }
-  YamlEvents(const YamlEvents&) = delete;
-  YamlEvents& operator=(const YamlEvents&) = delete;
-
-  // Reads the next event, which replaces event(). False: error() says what is wrong.
-  bool Next() {
-    yaml_event_delete(&event_);
-    return yaml_parser_parse(&parser_, &event_) != 0;
-  }
-
-  const yaml_event_t& event() const { return event_; }
-  const yaml_parser_t& error() const { return parser_; }
-
- private:
-  yaml_parser_t parser_{};
-  yaml_event_t event_{};
-};
-
-absl::string_view TextOf(const yaml_char_t* text) {
-  return text == nullptr ? "" : reinterpret_cast<const char*>(text);
 }
 
 class YamlSyntax {
@@ -85,15 +50,15 @@ class YamlSyntax {
         anchored_nodes_.clear();  // anchors do not outlive their document
         return std::nullopt;
       case YAML_SCALAR_EVENT:
-        Anchor(TextOf(event.data.scalar.anchor), 1);
+        Anchor(YamlText(event.data.scalar.anchor), 1);
         AddNodes(1);
         return std::nullopt;
       case YAML_ALIAS_EVENT:
         return CheckAlias(event);
       case YAML_SEQUENCE_START_EVENT:
-        return Open(event, TextOf(event.data.sequence_start.anchor));
+        return Open(event, YamlText(event.data.sequence_start.anchor));
       case YAML_MAPPING_START_EVENT:
-        return Open(event, TextOf(event.data.mapping_start.anchor));
+        return Open(event, YamlText(event.data.mapping_start.anchor));
       case YAML_SEQUENCE_END_EVENT:
       case YAML_MAPPING_END_EVENT:
         Close();
@@ -122,7 +87,7 @@ class YamlSyntax {
   }
 
   std::optional<Violation> CheckAlias(const yaml_event_t& event) {
-    const auto anchored = anchored_nodes_.find(TextOf(event.data.alias.anchor));
+    const auto anchored = anchored_nodes_.find(YamlText(event.data.alias.anchor));
     if (anchored == anchored_nodes_.end()) {
       return At(event.start_mark, "yaml.syntax",
                 "the alias refers to an anchor that the document does not define before it");
