@@ -1,0 +1,342 @@
+#include "server/history/history.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace confstream {
+namespace {
+
+constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+constexpr absl::Duration kLongestRetry = absl::Seconds(30);
+
+std::string ErrnoText() { return std::strerror(errno); }
+
+struct FileAtPath {
+  std::pair<dev_t, ino_t> id;
+  int64_t size_bytes = 0;
+};
+
+// Unset: there is none.
+std::optional<FileAtPath> FileAt(const std::string& path) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) return std::nullopt;
+  return FileAtPath{{info.st_dev, info.st_ino}, info.st_size};
+}
+
+}  // namespace
+
+History::History(std::string state_dir, const Clock* clock, Logger* log)
+    : state_dir_(std::move(state_dir)),
+      path_(state_dir_ + "/history.db"),
+      clock_(clock),
+      log_(log) {}
+
+absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& state_dir,
+                                                       const Clock* clock, Logger* log) {
+  std::unique_ptr<History> history(new History(state_dir, clock, log));
+  if (state_dir.empty()) return history;
+  {
+    MutexLock lock(&history->disk_mu_);
+    const absl::Status opened = history->OpenDatabase(true);
+    // Everything else may get better, or is for the operator to decide while serving goes on.
+    if (opened.code() == absl::StatusCode::kAlreadyExists) {
+      return absl::FailedPreconditionError(opened.message());
+    }
+    if (!opened.ok()) {
+      log->Error("history cannot be recorded", {{"reason", history->ProblemOf(opened)}});
+      // What was recorded before may still be read.
+      auto readable = HistoryDatabase::Open(history->path_, true);
+      if (readable.ok()) history->readable_ = *std::move(readable);
+    }
+  }
+  history->recorder_ = std::thread([raw = history.get()] { raw->Run(); });
+  return history;
+}
+
+History::~History() { Close(); }
+
+absl::Status History::LockDirectory() {
+  if (lock_.valid()) return absl::OkStatus();
+  std::error_code error;
+  std::filesystem::create_directories(state_dir_, error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot make the directory: ", error.message()));
+  }
+  const std::string path = state_dir_ + "/lock";
+  UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) {
+    return absl::UnavailableError(absl::StrCat("cannot open ", path, ": ", ErrnoText()));
+  }
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) {
+      return absl::UnavailableError(absl::StrCat("cannot lock ", path, ": ", ErrnoText()));
+    }
+    return absl::AlreadyExistsError(
+        absl::StrCat("state_dir ", state_dir_,
+                     " is in use by another confstreamd: stop that one, or give each its own"));
+  }
+  lock_ = std::move(fd);
+  return absl::OkStatus();
+}
+
+absl::Status History::OpenDatabase(bool at_start) {
+  const std::optional<FileAtPath> before = FileAt(path_);
+  if (database_ != nullptr && before.has_value() && before->id == file_) return absl::OkStatus();
+  if (database_ != nullptr) {
+    log_->Error("history was removed or replaced under the server, a new one is begun",
+                {{"path", path_}});
+    database_.reset();
+  }
+  absl::Status status = LockDirectory();
+  if (!status.ok()) return status;
+  // Made by us, so that nobody else may read it.
+  const UniqueFd fd(open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!fd.valid()) return absl::UnavailableError(absl::StrCat("cannot open: ", ErrnoText()));
+  auto database = HistoryDatabase::Open(path_, false);
+  const bool corrupt = database.status().code() == absl::StatusCode::kDataLoss;
+  const bool superseded =
+      database.ok() && !at_start && before.has_value() && before->size_bytes > 0;
+  if (corrupt || superseded) {
+    database = absl::UnavailableError("");  // closes it
+    status = SetAside(corrupt ? "corrupt" : "superseded");
+    if (!status.ok()) return status;
+    database = HistoryDatabase::Open(path_, false);
+  }
+  if (!database.ok()) return database.status();
+  const std::optional<FileAtPath> opened = FileAt(path_);
+  if (!opened.has_value())
+    return absl::UnavailableError("it was removed while it was being opened");
+  file_ = opened->id;
+  database_ = *std::move(database);
+  if (!at_start || corrupt) RecordEverythingAgain();
+  return absl::OkStatus();
+}
+
+void History::RecordEverythingAgain() {
+  for (const auto& [name, known] : Sources()) known.store->RecordEverythingAgain();
+}
+
+absl::Status History::SetAside(const std::string& why) {
+  database_.reset();
+  const std::string suffix = absl::StrCat(
+      ".", why, "-", absl::FormatTime("%Y%m%dT%H%M%E3SZ", clock_->WallNow(), absl::UTCTimeZone()));
+  for (const char* part : {"", "-wal", "-shm"}) {
+    const std::string from = path_ + part;
+    const std::string to = absl::StrCat(path_, suffix, part);
+    if (std::rename(from.c_str(), to.c_str()) != 0 && errno != ENOENT) {
+      return absl::UnavailableError(absl::StrCat("cannot set it aside: ", ErrnoText()));
+    }
+  }
+  log_->Error("history set aside, a new one is begun",
+              {{"path", path_}, {"set_aside", path_ + suffix}, {"reason", why}});
+  return absl::OkStatus();
+}
+
+std::string History::ProblemOf(const absl::Status& status) const {
+  switch (status.code()) {
+    case absl::StatusCode::kFailedPrecondition:
+      return absl::StrCat(path_, ": ", status.message(),
+                          ": move it away, or name another state_dir, and restart; versions are in "
+                          "memory until then");
+    case absl::StatusCode::kAlreadyExists:
+      return std::string(status.message());
+    default:
+      return absl::StrCat(path_, ": ", status.message(), ": make room in ", state_dir_,
+                          " or mend its permissions or disk; versions are in memory until then, "
+                          "and recorded as soon as it works");
+  }
+}
+
+void History::SetObserver(HistoryObserver* observer) {
+  MutexLock lock(&observer_mu_);
+  observer_ = observer;
+}
+
+std::shared_ptr<SnapshotStore> History::Source(const SourceConfig& config) {
+  std::shared_ptr<SnapshotStore> store;
+  {
+    MutexLock lock(&mu_);
+    const auto found = sources_.find(config.name);
+    if (found != sources_.end() && found->second.sensitive == config.sensitive) {
+      store = found->second.store;
+    }
+  }
+  if (store != nullptr) {
+    store->SetRetention(config.retention);
+    return store;
+  }
+  MutexLock disk_lock(&disk_mu_);
+  store =
+      std::make_shared<SnapshotStore>(config, Load(config), state_dir_.empty() ? nullptr : this);
+  std::shared_ptr<SnapshotStore> before;
+  {
+    MutexLock lock(&mu_);
+    Known& known = sources_[config.name];
+    before = std::exchange(known.store, store);
+    known.sensitive = config.sensitive;
+  }
+  if (before != nullptr) {
+    // Not under mu_: a store's lock comes first.
+    before->DetachRecorder();
+    store->CarryOn(*before);
+  }
+  MutexLock lock(&mu_);
+  has_work_ = true;
+  work_.NotifyAll();
+  return store;
+}
+
+RecordedHistory History::Load(const SourceConfig& config) {
+  RecordedHistory recorded;
+  if (state_dir_.empty()) return recorded;
+  HistoryDatabase* const readable = database_ != nullptr ? database_.get() : readable_.get();
+  if (readable == nullptr) return recorded;
+  auto loaded = readable->Load(config.name);
+  absl::Status status = loaded.status();
+  if (loaded.ok()) recorded = *std::move(loaded);
+  if (status.code() == absl::StatusCode::kDataLoss && database_ != nullptr) {
+    // The other sources have to be recorded anew, too.
+    status = SetAside("corrupt");
+    if (status.ok()) status = OpenDatabase(true);
+    RecordEverythingAgain();
+  }
+  if (config.sensitive) {
+    recorded.versions.clear();
+    recorded.intervals.clear();
+    recorded.pin.reset();
+  }
+  if (!status.ok() || database_ == nullptr) return recorded;
+  if (recorded.epoch.empty()) recorded.epoch = NewEpoch();
+  UnrecordedHistory reserve;
+  reserve.epoch = recorded.epoch;
+  reserve.reserve_until = recorded.reserved_until + SnapshotStore::kReserve;
+  reserve.dropped_up_to = recorded.dropped_up_to;
+  reserve.pin = recorded.pin;
+  reserve.everything = config.sensitive;
+  // Before a number of it is used.
+  status = database_->Record(config.name, reserve);
+  if (status.ok()) {
+    recorded.new_reserve = reserve.reserve_until;
+  } else {
+    log_->Error("history cannot be recorded",
+                {{"source", config.name}, {"reason", ProblemOf(status)}});
+  }
+  return recorded;
+}
+
+void History::RequestRecording() {
+  MutexLock lock(&mu_);
+  has_work_ = true;
+  work_.NotifyAll();
+}
+
+std::map<std::string, History::Known> History::Sources() const {
+  MutexLock lock(&mu_);
+  return sources_;
+}
+
+void History::Run() {
+  if (state_dir_.empty()) return;
+  absl::Duration retry = kFirstRetry;
+  while (true) {
+    {
+      MutexLock lock(&mu_);
+      while (!stopped_ && !has_work_) work_.Wait(&mu_);
+      if (stopped_) return;
+      has_work_ = false;
+    }
+    if (RecordAll()) {
+      retry = kFirstRetry;
+      continue;
+    }
+    const Instant again = clock_->Now() + retry;
+    retry = std::min(2 * retry, kLongestRetry);
+    MutexLock lock(&mu_);
+    has_work_ = true;
+    while (!stopped_ && clock_->Now() < again) work_.WaitFor(&mu_, again - clock_->Now());
+    if (stopped_) return;
+  }
+}
+
+bool History::RecordAll() {
+  std::vector<std::string> names;
+  for (const auto& [name, known] : Sources()) names.push_back(name);
+  bool all = true;
+  for (const std::string& name : names) {
+    std::shared_ptr<SnapshotStore> store;
+    absl::Status status;
+    {
+      MutexLock lock(&disk_mu_);
+      store = Sources().at(name).store;
+      status = OpenDatabase(false);
+      if (status.ok()) status = Record(name, store.get(), false);
+      if (status.code() == absl::StatusCode::kDataLoss && SetAside("corrupt").ok()) {
+        status = OpenDatabase(false);
+        if (status.ok()) status = Record(name, store.get(), false);
+      }
+      if (status.code() == absl::StatusCode::kAborted) store->RecordEverythingAgain();
+    }
+    if (status.ok()) continue;  // Record has told the store
+    all = false;
+    const std::string problem = ProblemOf(status);
+    if (!store->NoteFailed(problem)) continue;
+    log_->Error("history cannot be recorded", {{"source", name}, {"reason", problem}});
+    TellObserver(name);
+  }
+  return all;
+}
+
+absl::Status History::Record(const std::string& name, SnapshotStore* store, bool release) {
+  const std::optional<UnrecordedHistory> unrecorded = store->TakeUnrecorded(release);
+  if (!unrecorded.has_value()) return absl::OkStatus();
+  absl::Status status = database_->Record(name, *unrecorded);
+  if (!status.ok()) return status;
+  const bool failed_before = store->status().state == HistoryStatus::kFailing;
+  if (!store->NoteRecorded(*unrecorded)) return absl::OkStatus();
+  if (failed_before) log_->Info("history is recorded again", {{"source", name}});
+  TellObserver(name);
+  return absl::OkStatus();
+}
+
+void History::TellObserver(const std::string& name) {
+  MutexLock lock(&observer_mu_);
+  if (observer_ != nullptr) observer_->HistoryChanged(name);
+}
+
+void History::Close() {
+  {
+    MutexLock lock(&mu_);
+    if (stopped_) return;
+    stopped_ = true;
+    work_.NotifyAll();
+  }
+  if (recorder_.joinable()) recorder_.join();
+  MutexLock lock(&disk_mu_);
+  for (const auto& [name, known] : Sources()) {
+    if (database_ != nullptr && OpenDatabase(false).ok()) {
+      const absl::Status status = Record(name, known.store.get(), true);
+      if (!status.ok()) {
+        log_->Error("history cannot be recorded",
+                    {{"source", name}, {"reason", ProblemOf(status)}});
+      }
+    }
+    known.store->DetachRecorder();
+  }
+  readable_.reset();
+  database_.reset();
+  lock_.Reset();
+}
+
+}  // namespace confstream
