@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/error_reason.h"
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/hooked_file_system.h"
@@ -51,7 +52,7 @@ class PublisherTest : public testing::Test {
  protected:
   PublisherTest() {
     publisher_.SetAnswerSink(&answers_);
-    publisher_.AddSource(Config(), 1);
+    publisher_.AddSource(Config(), no_schemas_, 1);
   }
 
   SourceConfig Config(const std::string& name = "app") const {
@@ -112,7 +113,9 @@ class PublisherTest : public testing::Test {
   std::ostringstream log_text_;
   Logger log_{LogFormat::kText, LogLevel::kDebug,
               std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)};
-  Publisher publisher_{&clock_, &file_system_, {&sink_}, 2, &log_};
+  const std::shared_ptr<const SchemaSet> no_schemas_ = *SchemaSet::Load({});
+  const std::unique_ptr<History> history_ = *History::Open("", &clock_, &log_);
+  Publisher publisher_{{&clock_, &file_system_, {&sink_}, &log_}, history_.get(), 2};
   std::vector<std::shared_ptr<const SourceState>> states_;
 };
 
@@ -250,7 +253,7 @@ TEST_F(PublisherTest, DirectoryWithoutFilesIsRefusedUnlessAllowed) {
   EXPECT_EQ(state().status.violations[0].rule, "source.empty");
   SourceConfig config = Config();
   config.allow_empty = true;
-  publisher_.AddSource(config, 2);
+  publisher_.AddSource(config, no_schemas_, 2);
   Read(Request("app", 2));
   ASSERT_NE(state().snapshot, nullptr);
   EXPECT_TRUE(state().snapshot->files.empty());
@@ -272,7 +275,7 @@ TEST_F(PublisherTest, FileSystemThatRefusesIsToldAndAskedAgain) {
 TEST_F(PublisherTest, NoMoreViolationsThanTheApiListsAreKeptAndAllAreCounted) {
   SourceConfig config = Config();
   config.limits.max_file_bytes = 1;
-  publisher_.AddSource(config, 2);
+  publisher_.AddSource(config, no_schemas_, 2);
   for (int i = 0; i < 120; ++i) Write(absl::StrCat("file", i), "too long");
   Read(Request("app", 2));
   EXPECT_EQ(state().status.violations.size(), Validator::kMaxViolations);
@@ -323,13 +326,13 @@ TEST_F(PublisherTest, OtherSettingsKeepVersionsAndEpoch) {
   const std::string epoch = state().epoch;
   SourceConfig config = Config();
   config.exclude = {*PathGlob::Parse("b")};
-  publisher_.AddSource(config, 2);
+  publisher_.AddSource(config, no_schemas_, 2);
   EXPECT_EQ(Read(Request("app", 2)), ReadOutcome::kDone);
   EXPECT_EQ(state().epoch, epoch);
   EXPECT_EQ(state().snapshot->version, 2);
   EXPECT_EQ(state().snapshot->files.size(), 1u);
   // No setting brings content of before back as if it were new.
-  publisher_.AddSource(config, 3);
+  publisher_.AddSource(config, no_schemas_, 3);
   Read(Request("app", 3));
   EXPECT_EQ(state().snapshot->version, 2);
 }
@@ -339,14 +342,14 @@ TEST_F(PublisherTest, OtherSettingsKeepTheTimesOfTheStatus) {
   Read();
   const absl::Time since = clock_.WallNow();
   clock_.Advance(absl::Seconds(10));
-  publisher_.AddSource(Config(), 2);
+  publisher_.AddSource(Config(), no_schemas_, 2);
   Read(Request("app", 2));
   EXPECT_EQ(state().status.since, since);
 }
 
 TEST_F(PublisherTest, RequestMadeUnderOldSettingsIsIgnored) {
   Write("a", "1");
-  publisher_.AddSource(Config(), 2);
+  publisher_.AddSource(Config(), no_schemas_, 2);
   publisher_.Submit(Request("app", 1));
   Read(Request("app", 2));
   EXPECT_EQ(sink_.states().size(), 1u);
@@ -363,7 +366,7 @@ TEST_F(PublisherTest, OtherSettingsWaitForTheReadingUnderWay) {
   std::promise<void> changed;
   std::future<void> has_changed = changed.get_future();
   std::thread changing([&] {
-    publisher_.AddSource(config, 2);
+    publisher_.AddSource(config, no_schemas_, 2);
     changed.set_value();
   });
   EXPECT_EQ(has_changed.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
@@ -378,10 +381,11 @@ TEST_F(PublisherTest, OtherSettingsWaitForTheReadingUnderWay) {
 }
 
 TEST_F(PublisherTest, RemovedSourceIgnoresRequestsThatWaitForAWorker) {
-  Publisher publisher(&clock_, &file_system_, {&sink_}, 1, &log_);
+  const std::unique_ptr<History> history = *History::Open("", &clock_, &log_);
+  Publisher publisher({&clock_, &file_system_, {&sink_}, &log_}, history.get(), 1);
   publisher.SetAnswerSink(&answers_);
-  publisher.AddSource(Config(), 1);
-  publisher.AddSource(Config("slow"), 1);
+  publisher.AddSource(Config(), no_schemas_, 1);
+  publisher.AddSource(Config("slow"), no_schemas_, 1);
   Write("a", "1");
   WriteFile(directory_.Path("slow/a"), "1");
   answers_.Hold("slow");
@@ -416,21 +420,262 @@ TEST_F(PublisherTest, NothingIsHeardOfASourceOnceItIsRemoved) {
   removing.join();
 }
 
-TEST_F(PublisherTest, SourceThatWasRemovedAndAddedAgainStartsANewEpoch) {
+TEST_F(PublisherTest, SourceThatWasRemovedAndAddedAgainGoesOnInItsEpoch) {
   Write("a", "1");
   Read();
   const std::string epoch = state().epoch;
   publisher_.RemoveSource("app");
-  publisher_.AddSource(Config(), 2);
+  Write("a", "2");
+  publisher_.AddSource(Config(), no_schemas_, 2);
+  EXPECT_EQ(state().status.violations[0].rule, "source.not_read");
   Read(Request("app", 2));
-  EXPECT_NE(state().epoch, epoch);
-  EXPECT_EQ(state().snapshot->version, 1);
+  EXPECT_EQ(state().epoch, epoch);
+  EXPECT_EQ(state().snapshot->version, 2);
+}
+
+// Rollback.
+
+class RollbackTest : public PublisherTest {
+ protected:
+  RollbackTest() {
+    for (const char* content : {"1", "2", "3"}) {
+      Write("a", content);
+      Read();
+    }
+  }
+
+  absl::StatusOr<ControlResult> Rollback(int64_t version, int64_t expected_version = 0) {
+    RollbackOrder order;
+    order.source = "app";
+    order.version = version;
+    order.expected_version = expected_version;
+    order.reason = "3 is bad";
+    return publisher_.Rollback(order);
+  }
+  std::string Served() { return state().snapshot->files[0].content->bytes; }
+};
+
+TEST_F(RollbackTest, PublishesOldContentAsANewVersionAndPins) {
+  const auto result = Rollback(1, 3);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_FALSE(result->persisted) << "history is in memory";
+  EXPECT_EQ(result->state, sink_.states().back());
+  EXPECT_EQ(state().snapshot->version, 4);
+  EXPECT_EQ(state().snapshot->origin, SnapshotOrigin::kRollback);
+  EXPECT_EQ(state().snapshot->rolled_back_to, 1);
+  EXPECT_EQ(Served(), "1");
+  ASSERT_TRUE(state().status.pin.has_value());
+  EXPECT_EQ(state().status.pin->version, 1);
+  EXPECT_EQ(state().status.pin->reason, "3 is bad");
+  EXPECT_EQ(state().status.pin->pin_time, clock_.WallNow());
+  EXPECT_EQ(state().status.pin->expire_time, absl::InfiniteFuture());
+  EXPECT_EQ(state().status.condition, SourceCondition::kServing);
+  EXPECT_EQ(Logged("pinned_version=1"), 1);
+}
+
+TEST_F(RollbackTest, FilesAsTheyWereStayHeldOff) {
+  ASSERT_TRUE(Rollback(1).ok());
+  Read();
+  EXPECT_EQ(Served(), "1");
+  EXPECT_TRUE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, NewValidContentUnpins) {
+  ASSERT_TRUE(Rollback(1).ok());
+  Write("a", "4");
+  Read();
+  EXPECT_EQ(Served(), "4");
+  EXPECT_EQ(state().snapshot->version, 5);
+  EXPECT_EQ(state().snapshot->origin, SnapshotOrigin::kFiles);
+  EXPECT_FALSE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, FilesThatGetThePinnedContentUnpinWithoutANewVersion) {
+  ASSERT_TRUE(Rollback(1).ok());
+  Write("a", "1");
+  Read();
+  EXPECT_EQ(state().snapshot->version, 4);
+  EXPECT_FALSE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, InvalidNewContentDegradesAndDoesNotUnpin) {
+  ASSERT_TRUE(Rollback(1).ok());
+  Write("b.json", "{");
+  Read();
+  EXPECT_EQ(Served(), "1");
+  EXPECT_TRUE(state().status.pin.has_value());
+  EXPECT_EQ(state().status.condition, SourceCondition::kDegraded);
+}
+
+TEST_F(RollbackTest, WhileTheFilesAreInvalidHoldsOffBothThemAndWhatWasReplaced) {
+  Write("b.json", "{");
+  Read();
+  ASSERT_TRUE(Rollback(1).ok());
+  std::filesystem::remove(directory_.Path("app/b.json"));
+  Read();
+  EXPECT_EQ(Served(), "1") << "the content that the rollback replaced is no news";
+  EXPECT_TRUE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, UnpinPublishesWhatIsMounted) {
+  ASSERT_TRUE(Rollback(1).ok());
+  const auto result = publisher_.Unpin("app");
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(Served(), "3");
+  EXPECT_EQ(state().snapshot->version, 5);
+  EXPECT_FALSE(state().status.pin.has_value());
+  EXPECT_EQ(ReasonOf(publisher_.Unpin("app").status()), kNotPinned);
+}
+
+TEST_F(RollbackTest, UnpinWhileTheFilesAreGoneDegrades) {
+  ASSERT_TRUE(Rollback(1).ok());
+  std::filesystem::remove_all(directory_.Path("app"));
+  Read();
+  ASSERT_TRUE(publisher_.Unpin("app").ok());
+  EXPECT_EQ(Served(), "1");
+  EXPECT_EQ(state().status.condition, SourceCondition::kDegraded);
+  EXPECT_EQ(state().status.violations[0].rule, "source.missing");
+  EXPECT_FALSE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, RollingBackTwiceHoldsTheSecond) {
+  ASSERT_TRUE(Rollback(1).ok());
+  ASSERT_TRUE(Rollback(2, 4).ok());
+  Read();
+  EXPECT_EQ(Served(), "2");
+  EXPECT_EQ(state().status.pin->version, 2);
+  ASSERT_TRUE(publisher_.Unpin("app").ok());
+  EXPECT_EQ(Served(), "3");
+}
+
+TEST_F(RollbackTest, RollingBackAgainStillHoldsOffWhatTheFirstReplaced) {
+  ASSERT_TRUE(Rollback(1).ok());
+  std::filesystem::remove_all(directory_.Path("app"));
+  Read();
+  ASSERT_TRUE(Rollback(1).ok());
+  Write("a", "3");
+  Read();
+  EXPECT_EQ(Served(), "1") << "the same content is mounted again";
+  EXPECT_TRUE(state().status.pin.has_value());
+  Write("a", "1");
+  Read();
+  EXPECT_FALSE(state().status.pin.has_value()) << "the pinned content itself is other content";
+}
+
+TEST_F(RollbackTest, ToFilesThatTodaysSettingsLeaveOutIsRefused) {
+  Write("secret.txt", "1");
+  Read();
+  SourceConfig config = Config();
+  config.exclude = {*PathGlob::Parse("secret.txt")};
+  publisher_.AddSource(config, no_schemas_, 2);
+  Read(Request("app", 2));
+  const auto result = Rollback(4);
+  EXPECT_EQ(ReasonOf(result.status()), kInvalidContent);
+  EXPECT_NE(result.status().message().find("secret.txt"), absl::string_view::npos);
+}
+
+TEST_F(RollbackTest, SourceThatBecomesSensitiveKeepsContentAndPin) {
+  ASSERT_TRUE(Rollback(1).ok());
+  SourceConfig config = Config();
+  config.sensitive = true;
+  publisher_.AddSource(config, no_schemas_, 2);
+  Read(Request("app", 2));
+  EXPECT_EQ(Served(), "1");
+  EXPECT_TRUE(state().status.pin.has_value());
+  EXPECT_TRUE(state().sensitive);
+  ASSERT_TRUE(publisher_.Unpin("app").ok());
+  EXPECT_EQ(Served(), "3");
+}
+
+TEST_F(RollbackTest, ToTheCurrentContentPinsWithoutANewVersion) {
+  ASSERT_TRUE(Rollback(3).ok());
+  EXPECT_EQ(state().snapshot->version, 3);
+  EXPECT_TRUE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, ExpiredPinPublishesWhatIsMountedAtTheNextReading) {
+  RollbackOrder order;
+  order.source = "app";
+  order.version = 1;
+  order.expire_after = absl::Hours(1);
+  ASSERT_TRUE(publisher_.Rollback(order).ok());
+  EXPECT_EQ(state().status.pin->expire_time, clock_.WallNow() + absl::Hours(1));
+  clock_.Advance(absl::Hours(1));
+  Read();
+  EXPECT_EQ(Served(), "3");
+  EXPECT_FALSE(state().status.pin.has_value());
+}
+
+TEST_F(RollbackTest, IsRefusedWithItsReasonAndChangesNothing) {
+  const size_t told = sink_.states().size();
+  EXPECT_EQ(Rollback(1, 2).status().code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(ReasonOf(Rollback(1, 2).status()), kVersionMismatch);
+  EXPECT_EQ(ReasonOf(Rollback(9).status()), kVersionNotRetained);
+  RollbackOrder order;
+  order.source = "nobody";
+  order.version = 1;
+  EXPECT_EQ(ReasonOf(publisher_.Rollback(order).status()), kSourceNotFound);
+  EXPECT_EQ(sink_.states().size(), told);
+}
+
+TEST_F(RollbackTest, ToContentThatBreaksTodaysRulesIsRefusedAndNamesOne) {
+  Write("deep.json", "[[[]]]");
+  Read();
+  SourceConfig config = Config();
+  config.limits.max_nesting = 2;
+  publisher_.AddSource(config, no_schemas_, 2);
+  std::filesystem::remove(directory_.Path("app/deep.json"));
+  Read(Request("app", 2));
+  const auto result = Rollback(4);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(result.status()), kInvalidContent);
+  EXPECT_NE(result.status().message().find("deep.json"), absl::string_view::npos);
+}
+
+// Operators' other calls.
+
+TEST_F(PublisherTest, ReloadAnswersAfterAReadingThatBeganAfterIt) {
+  Write("a", "1");
+  Read();
+  Write("a", "2");
+  std::promise<absl::StatusOr<std::shared_ptr<const SourceState>>> answered;
+  auto answer = answered.get_future();
+  std::thread asking(
+      [&] { answered.set_value(publisher_.Reload("app", absl::InfiniteDuration())); });
+  ASSERT_TRUE(answers_.AwaitAskedFor("app"));
+  EXPECT_EQ(answer.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  Read();
+  const auto state = answer.get();
+  asking.join();
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ((*state)->snapshot->version, 2);
+}
+
+TEST_F(PublisherTest, ReloadEndsWithItsPatienceOrTheServer) {
+  EXPECT_EQ(publisher_.Reload("app", absl::ZeroDuration()).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  publisher_.EndWaits();
+  EXPECT_EQ(publisher_.Reload("app", absl::InfiniteDuration()).status().code(),
+            absl::StatusCode::kUnavailable);
+}
+
+TEST_F(PublisherTest, DryRunTellsWhatTheRulesSayAndPublishesNothing) {
+  Generation files;
+  const std::string bytes = "{";
+  files.files.push_back(
+      {"a.json", std::make_shared<const FileContent>(FileContent{bytes, Sha256::Of(bytes)})});
+  const auto result = publisher_.DryRun("app", files);
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->total, 1);
+  ASSERT_EQ(result->violations.size(), 1u);
+  EXPECT_EQ(result->violations[0].rule, "json.syntax");
+  EXPECT_TRUE(sink_.states().empty());
 }
 
 // Workers.
 
 TEST_F(PublisherTest, SlowSourceDelaysNoOther) {
-  publisher_.AddSource(Config("slow"), 1);
+  publisher_.AddSource(Config("slow"), no_schemas_, 1);
   WriteFile(directory_.Path("slow/a"), "1");
   Write("a", "1");
   answers_.Hold("slow");
@@ -464,13 +709,15 @@ class FirstReadingsTest : public PublisherTest {
  protected:
   FirstReadingsTest() {
     on_real_clock_.SetAnswerSink(&answers_);
-    on_real_clock_.AddSource(Config(), 1);
+    on_real_clock_.AddSource(Config(), no_schemas_, 1);
     Write("a", "1");
   }
   ~FirstReadingsTest() override { on_real_clock_.Stop(); }
 
   SystemClock system_clock_;
-  Publisher on_real_clock_{&system_clock_, &file_system_, {&sink_}, 1, &log_};
+  const std::unique_ptr<History> other_history_ = *History::Open("", &system_clock_, &log_);
+  Publisher on_real_clock_{
+      {&system_clock_, &file_system_, {&sink_}, &log_}, other_history_.get(), 1};
 };
 
 TEST_F(FirstReadingsTest, AreAwaitedNoLongerThanAsked) {
@@ -478,7 +725,7 @@ TEST_F(FirstReadingsTest, AreAwaitedNoLongerThanAsked) {
 }
 
 TEST_F(FirstReadingsTest, AreThereOnceEverySourceWasReadWhateverCameOfIt) {
-  on_real_clock_.AddSource(Config("missing"), 1);
+  on_real_clock_.AddSource(Config("missing"), no_schemas_, 1);
   on_real_clock_.Submit(Request());
   EXPECT_FALSE(on_real_clock_.AwaitFirstReadings(absl::Milliseconds(10)));
   on_real_clock_.Submit(Request("missing"));
@@ -486,7 +733,7 @@ TEST_F(FirstReadingsTest, AreThereOnceEverySourceWasReadWhateverCameOfIt) {
 }
 
 TEST_F(FirstReadingsTest, AreThereOnceTheOnlySourceNotReadIsRemoved) {
-  on_real_clock_.AddSource(Config("missing"), 1);
+  on_real_clock_.AddSource(Config("missing"), no_schemas_, 1);
   on_real_clock_.Submit(Request());
   answers_.Await(1);
   std::promise<bool> outcome;

@@ -4,237 +4,213 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/error_reason.h"
 #include "server/base/text.h"
 
 namespace confstream {
 namespace {
 
-constexpr size_t kLoggedViolations = 10;
-
-Violation WholeSource(std::string rule, absl::string_view message) {
-  return {"", 0, 0, std::move(rule), EscapeForDisplay(message)};
-}
+// How long an operator's call waits for the disk before it answers that it has not.
+constexpr absl::Duration kDiskPatience = absl::Seconds(5);
+constexpr absl::Duration kSchemaInterval = absl::Seconds(1);
 
 }  // namespace
 
-// One source on its way through the workers. `mu` is held for the whole of a reading: it keeps one
-// that was under way when the source was given other settings apart from the next.
-struct Publisher::Lane {
-  Lane(const Clock* clock, FileSystem* file_system, const SourceConfig& source_config,
-       uint64_t source_incarnation, std::shared_ptr<SnapshotStore> snapshot_store)
-      : config(source_config),
-        incarnation(source_incarnation),
-        store(std::move(snapshot_store)),
-        reader(clock, file_system, source_config),
-        validator(source_config.limits) {}
+Publisher::Publisher(LaneContext context, History* history, int workers)
+    : context_(std::move(context)), history_(history), workers_(workers), tending_(1) {
+  history_->SetObserver(this);
+}
 
-  const SourceConfig config;
-  const uint64_t incarnation;
-  const std::shared_ptr<SnapshotStore> store;
+Publisher::~Publisher() { Stop(); }
 
-  Mutex mu;
-  SnapshotReader reader ABSL_GUARDED_BY(mu);
-  Validator validator ABSL_GUARDED_BY(mu);
-  std::shared_ptr<const SourceState> state ABSL_GUARDED_BY(mu);
+void Publisher::Stop() {
+  history_->SetObserver(nullptr);
+  tending_.Stop();
+  workers_.Stop();
+}
 
-  // Guarded by Publisher::mu_.
-  bool was_read = false;
-  bool removed = false;
-};
+void Publisher::EndWaits() {
+  MutexLock lock(&mu_);
+  waits_ended_ = true;
+  reading_done_.NotifyAll();
+}
 
-Publisher::Publisher(const Clock* clock, FileSystem* file_system,
-                     std::vector<SourceStateSink*> sinks, int workers, Logger* log)
-    : clock_(clock),
-      file_system_(file_system),
-      sinks_(std::move(sinks)),
-      log_(log),
-      workers_(workers) {}
-
-Publisher::~Publisher() = default;
-
-void Publisher::AddSource(const SourceConfig& config, uint64_t incarnation) {
-  std::shared_ptr<Lane> before;
+void Publisher::AddSource(const SourceConfig& config, std::shared_ptr<const SchemaSet> schemas,
+                          uint64_t incarnation) {
+  const bool has_schemas = !config.rules.schemas.empty();
+  const auto lane = std::make_shared<SourceLane>(&context_, config, std::move(schemas), incarnation,
+                                                 history_->Source(config));
+  std::shared_ptr<SourceLane> before;
   {
     MutexLock lock(&mu_);
-    const auto found = lanes_.find(config.name);
-    if (found != lanes_.end()) {
-      before = found->second;
-      before->removed = true;
-    }
+    Entry& entry = sources_[config.name];
+    before = std::exchange(entry.lane, lane);
+    entry.begun = entry.done = 0;
   }
-  auto lane = std::make_shared<Lane>(
-      clock_, file_system_, config, incarnation,
-      before != nullptr ? before->store : std::make_shared<SnapshotStore>(config.name, NewEpoch()));
   if (before != nullptr) {
-    // Waits for a reading under way, whose state is the last of the old settings.
-    MutexLock before_lock(&before->mu);
-    MutexLock lane_lock(&lane->mu);
-    lane->state = before->state;
+    lane->Replace(before.get());
   } else {
-    // Whoever asks before the first reading is told of the epoch at least.
-    auto state = std::make_shared<SourceState>();
-    state->source = config.name;
-    state->epoch = lane->store->epoch();
-    state->status.since = clock_->WallNow();
-    for (SourceStateSink* sink : sinks_) sink->Update(state);
+    lane->Announce();
   }
-  MutexLock lock(&mu_);
-  lanes_[config.name] = std::move(lane);
+  if (has_schemas) TendSchemas(lane);
+  AwaitPinExpiry(lane);
 }
 
 void Publisher::RemoveSource(const std::string& name) {
-  std::shared_ptr<Lane> lane;
+  std::shared_ptr<SourceLane> lane;
   {
     MutexLock lock(&mu_);
-    const auto found = lanes_.find(name);
-    if (found == lanes_.end()) return;
-    lane = std::move(found->second);
-    lane->removed = true;
-    lanes_.erase(found);
-    first_reading_.NotifyAll();
+    const auto found = sources_.find(name);
+    if (found == sources_.end()) return;
+    lane = std::move(found->second.lane);
+    sources_.erase(found);
+    reading_done_.NotifyAll();
   }
-  // Waits for a reading under way: what it hands over must not reach a source of the same name that
-  // is added next.
-  MutexLock lane_lock(&lane->mu);
+  // What a reading under way hands over must not reach a source of the same name that is added
+  // next.
+  lane->Retire();
 }
 
 void Publisher::Submit(ReadRequest request) {
-  std::shared_ptr<Lane> lane;
+  std::shared_ptr<SourceLane> lane;
   {
     MutexLock lock(&mu_);
-    const auto found = lanes_.find(request.source);
-    if (found == lanes_.end() || found->second->incarnation != request.incarnation) return;
-    lane = found->second;
+    const auto found = sources_.find(request.source);
+    if (found == sources_.end()) return;
+    if (found->second.lane->incarnation() != request.incarnation) return;
+    lane = found->second.lane;
   }
   workers_.Submit([this, lane, request = std::move(request)] { Serve(lane, request); });
 }
 
-bool Publisher::AwaitFirstReadings(absl::Duration timeout) {
-  const Instant deadline = clock_->Now() + timeout;
-  MutexLock lock(&mu_);
-  while (true) {
-    const bool all = std::all_of(lanes_.begin(), lanes_.end(),
-                                 [](const auto& entry) { return entry.second->was_read; });
-    const absl::Duration left = deadline - clock_->Now();
-    if (all || left <= absl::ZeroDuration()) return all;
-    first_reading_.WaitFor(&mu_, left);
-  }
-}
-
-void Publisher::Serve(const std::shared_ptr<Lane>& lane, const ReadRequest& request) {
-  ReadOutcome outcome = ReadOutcome::kDone;
+void Publisher::Serve(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request) {
+  int64_t number = 0;
   {
-    MutexLock lane_lock(&lane->mu);
-    bool removed = false;
-    {
-      MutexLock lock(&mu_);
-      removed = lane->removed;
-    }
-    if (!removed) outcome = Publish(lane.get(), request);
+    MutexLock lock(&mu_);
+    const auto found = sources_.find(request.source);
+    if (found != sources_.end() && found->second.lane == lane) number = ++found->second.begun;
   }
+  const ReadOutcome outcome = lane->Publish(request, answers_);
   answers_->Answer({request.source, request.incarnation, outcome});
-  MutexLock lock(&mu_);
   // Content that has to settle first comes soon: a client should not be told that there is none.
   if (outcome == ReadOutcome::kMoved || outcome == ReadOutcome::kUnsettled) return;
-  lane->was_read = true;
-  first_reading_.NotifyAll();
+  MutexLock lock(&mu_);
+  const auto found = sources_.find(request.source);
+  if (found == sources_.end() || found->second.lane != lane) return;
+  found->second.done = number;
+  reading_done_.NotifyAll();
 }
 
-ReadOutcome Publisher::Publish(Lane* lane, const ReadRequest& request) {
-  lane->mu.AssertHeld();
-  Reading reading = lane->reader.Read(request);
-  switch (reading.result) {
-    case Reading::kMoved:
-      return ReadOutcome::kMoved;
-    case Reading::kUnsettled:
-      return ReadOutcome::kUnsettled;
-    case Reading::kFailed:
-      Refuse(lane, request, {WholeSource("source.unreadable", reading.status.message())}, 1);
-      return ReadOutcome::kFailed;
-    case Reading::kMissing:
-      return Refuse(lane, request, {WholeSource("source.missing", reading.status.message())}, 1);
-    case Reading::kGeneration:
-      break;
+bool Publisher::AwaitFirstReadings(absl::Duration timeout) {
+  const Instant deadline = context_.clock->Now() + timeout;
+  MutexLock lock(&mu_);
+  while (true) {
+    const bool all = std::all_of(sources_.begin(), sources_.end(),
+                                 [](const auto& entry) { return entry.second.done > 0; });
+    const absl::Duration left = deadline - context_.clock->Now();
+    if (all || left <= absl::ZeroDuration()) return all;
+    reading_done_.WaitFor(&mu_, left);
   }
-  if (reading.needs_quiet && !answers_->QuietSince(request)) return ReadOutcome::kUnsettled;
-  if (!reading.violations.empty()) {
-    const auto total = static_cast<int64_t>(reading.violations.size());
-    return Refuse(lane, request, std::move(reading.violations), total);
-  }
-  Validator::Verdict verdict = lane->validator.Validate(reading.generation);
-  if (!verdict.ok()) return Refuse(lane, request, std::move(verdict.violations), verdict.total);
-
-  // Equal content is no new version, whatever the events said.
-  const auto& latest = lane->store->latest();
-  if (latest == nullptr || latest->digest != reading.digest) {
-    const auto& snapshot =
-        lane->store->Append(std::move(reading.generation), reading.digest, clock_->WallNow());
-    log_->Info("published", {{"source", snapshot->source},
-                             {"version", snapshot->version},
-                             {"digest", snapshot->digest.Text()},
-                             {"files", static_cast<int64_t>(snapshot->files.size())}});
-  }
-  HandOver(lane, request, {}, 0);
-  return ReadOutcome::kDone;
 }
 
-ReadOutcome Publisher::Refuse(Lane* lane, const ReadRequest& request,
-                              std::vector<Violation> violations, int64_t total) {
-  lane->mu.AssertHeld();
-  if (violations.size() > Validator::kMaxViolations) violations.resize(Validator::kMaxViolations);
-  HandOver(lane, request, std::move(violations), total);
-  return ReadOutcome::kDone;
+absl::StatusOr<ControlResult> Publisher::Rollback(const RollbackOrder& order) {
+  const auto lane = Find(order.source);
+  if (!lane.ok()) return lane.status();
+  const auto state = (*lane)->Rollback(order);
+  if (!state.ok()) return state.status();
+  AwaitPinExpiry(*lane);
+  return ControlResult{*state, (*lane)->store()->AwaitRecorded(kDiskPatience)};
 }
 
-void Publisher::HandOver(Lane* lane, const ReadRequest& request, std::vector<Violation> violations,
-                         int64_t total) {
-  lane->mu.AssertHeld();
-  auto state = std::make_shared<SourceState>();
-  state->source = lane->config.name;
-  state->epoch = lane->store->epoch();
-  state->snapshot = lane->store->latest();
-  SourceStatus& status = state->status;
-  const absl::Time now = clock_->WallNow();
-  status.condition = state->snapshot == nullptr ? SourceCondition::kWaiting
-                     : total == 0               ? SourceCondition::kServing
-                                                : SourceCondition::kDegraded;
-  status.change_detection = request.watched ? ChangeDetection::kInotify : ChangeDetection::kPolling;
-  status.violations = std::move(violations);
-  status.violations_total = total;
-  const SourceState* before = lane->state.get();
-  status.since = before != nullptr && before->status.condition == status.condition
-                     ? before->status.since
-                     : now;
-  if (total == 0) {
-    status.verified_time = now;
-  } else if (before != nullptr) {
-    status.verified_time = before->status.verified_time;
-  }
-  const bool news = before == nullptr || !before->status.SaysTheSameAs(status);
-  const bool was_refused = before != nullptr && before->status.violations_total > 0;
-  lane->state = std::move(state);
-  if (news && total > 0) LogRefusal(*lane);
-  if (news && total == 0 && was_refused) {
-    log_->Info("content is valid again", {{"source", lane->config.name}});
-  }
-  for (SourceStateSink* sink : sinks_) sink->Update(lane->state);
+absl::StatusOr<ControlResult> Publisher::Unpin(const std::string& source) {
+  const auto lane = Find(source);
+  if (!lane.ok()) return lane.status();
+  const auto state = (*lane)->Unpin();
+  if (!state.ok()) return state.status();
+  return ControlResult{*state, (*lane)->store()->AwaitRecorded(kDiskPatience)};
 }
 
-void Publisher::LogRefusal(const Lane& lane) const {
-  lane.mu.AssertHeld();
-  const SourceStatus& status = lane.state->status;
-  const int64_t served = lane.state->snapshot == nullptr ? 0 : lane.state->snapshot->version;
-  for (size_t i = 0; i < status.violations.size() && i < kLoggedViolations; ++i) {
-    const Violation& violation = status.violations[i];
-    log_->Warning("refused", {{"source", lane.config.name},
-                              {"path", violation.path},
-                              {"line", violation.line},
-                              {"column", violation.column},
-                              {"rule", violation.rule},
-                              {"reason", violation.message},
-                              {"violations", status.violations_total},
-                              {"served_version", served}});
+absl::StatusOr<std::shared_ptr<const SourceState>> Publisher::Reload(const std::string& source,
+                                                                     absl::Duration timeout) {
+  const auto lane = Find(source);
+  if (!lane.ok()) return lane.status();
+  const Instant deadline = context_.clock->Now() + timeout;
+  int64_t wanted = 0;
+  {
+    MutexLock lock(&mu_);
+    const auto found = sources_.find(source);
+    if (found != sources_.end()) wanted = found->second.begun + 1;
   }
+  answers_->AskForReading(source);
+  MutexLock lock(&mu_);
+  while (true) {
+    const auto found = sources_.find(source);
+    if (found == sources_.end()) break;
+    if (found->second.lane != *lane) wanted = 1;  // other settings meanwhile
+    if (found->second.done >= wanted) break;
+    if (waits_ended_) {
+      return ErrorWithReason(absl::StatusCode::kUnavailable, kDraining,
+                             "the server is shutting down");
+    }
+    const absl::Duration left = deadline - context_.clock->Now();
+    if (left <= absl::ZeroDuration()) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          "source `", source, "` is still being read after ", absl::FormatDuration(timeout),
+          ": the reading goes on, its result will be seen in the source's status"));
+    }
+    reading_done_.WaitFor(&mu_, left);
+  }
+  return (*lane)->state();
+}
+
+absl::StatusOr<SourceConfig> Publisher::Config(const std::string& source) {
+  const auto lane = Find(source);
+  if (!lane.ok()) return lane.status();
+  return (*lane)->config();
+}
+
+absl::StatusOr<DryRunResult> Publisher::DryRun(const std::string& source, Generation files) {
+  const auto lane = Find(source);
+  if (!lane.ok()) return lane.status();
+  return (*lane)->DryRun(std::move(files));
+}
+
+void Publisher::HistoryChanged(const std::string& source) {
+  const auto lane = Find(source);
+  // Not here: the lane may be busy with a reading for long, and the history has to go on recording.
+  if (lane.ok()) tending_.Submit([lane = *lane] { lane->Tell(); });
+}
+
+absl::StatusOr<std::shared_ptr<SourceLane>> Publisher::Find(const std::string& source) {
+  MutexLock lock(&mu_);
+  const auto found = sources_.find(source);
+  if (found != sources_.end()) return found->second.lane;
+  return ErrorWithReason(
+      absl::StatusCode::kNotFound, kSourceNotFound,
+      absl::StrCat("there is no source `", EscapeForDisplay(source.substr(0, 64)),
+                   "` on this server: ListSources tells which there are"));
+}
+
+void Publisher::TendSchemas(const std::weak_ptr<SourceLane>& lane) {
+  tending_.SubmitAfter(kSchemaInterval, [this, lane] {
+    const std::shared_ptr<SourceLane> alive = lane.lock();
+    if (alive == nullptr) return;
+    alive->RefreshSchemas();
+    TendSchemas(lane);
+  });
+}
+
+void Publisher::AwaitPinExpiry(const std::shared_ptr<SourceLane>& lane) {
+  const std::optional<Pin> pin = lane->store()->pin();
+  if (!pin.has_value() || pin->expire_time == absl::InfiniteFuture()) return;
+  const absl::Duration left =
+      std::max(absl::ZeroDuration(), pin->expire_time - context_.clock->WallNow());
+  tending_.SubmitAfter(left, [this, weak = std::weak_ptr<SourceLane>(lane)] {
+    const std::shared_ptr<SourceLane> alive = weak.lock();
+    if (alive == nullptr) return;
+    alive->EndExpiredPin();
+    AwaitPinExpiry(alive);  // the time of day may have been set back
+  });
 }
 
 }  // namespace confstream

@@ -1,4 +1,4 @@
-// The data's way: read, validate, version, hand over.
+// Takes requests to read, and what operators ask for, to the lanes of the sources.
 
 #ifndef CONFSTREAM_SERVER_PUBLISH_PUBLISHER_H_
 #define CONFSTREAM_SERVER_PUBLISH_PUBLISHER_H_
@@ -9,66 +9,81 @@
 #include <string>
 #include <vector>
 
-#include "server/base/clock.h"
-#include "server/base/file_system.h"
-#include "server/base/log.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/base/mutex.h"
-#include "server/history/snapshot_store.h"
-#include "server/publish/worker_pool.h"
+#include "server/base/worker_pool.h"
+#include "server/history/history.h"
+#include "server/publish/source_lane.h"
 #include "server/snapshot/read_request.h"
-#include "server/snapshot/snapshot_reader.h"
 #include "server/snapshot/source_config.h"
+#include "server/snapshot/source_control.h"
 #include "server/snapshot/source_state.h"
-#include "server/validate/validator.h"
 
 namespace confstream {
 
-// Serves reading requests on workers, one source at a time, and hands what became of them to the
-// sinks. Thread-safe.
-class Publisher final : public ReadLane {
+// Serves reading requests on workers, one at a time for each source. SourceLane::Publish is the
+// data's way in one function. Thread-safe.
+class Publisher final : public ReadLane, public SourceControl, public HistoryObserver {
  public:
-  // `sinks` are told in order.
-  Publisher(const Clock* clock, FileSystem* file_system, std::vector<SourceStateSink*> sinks,
-            int workers, Logger* log);
+  // `history` and what the context names outlive the publisher, which observes the history until
+  // Stop().
+  Publisher(LaneContext context, History* history, int workers);
   ~Publisher() override;
 
   // Where answers go. REQUIRES: called once, before the first request.
   void SetAnswerSink(ReadAnswerSink* answers) { answers_ = answers; }
 
-  // Adds a source, or gives the source of that name other settings: its versions go on.
-  void AddSource(const SourceConfig& config, uint64_t incarnation);
+  // Adds a source, or gives the source of that name other settings: its versions go on. The sinks
+  // are told at once what was restored, or that there is nothing.
+  void AddSource(const SourceConfig& config, std::shared_ptr<const SchemaSet> schemas,
+                 uint64_t incarnation);
   void RemoveSource(const std::string& name);
 
   void Submit(ReadRequest request) override;
 
+  // Calls that wait for a reading return UNAVAILABLE at once, from now on.
+  void EndWaits();
   // Waits for readings under way; from then on nothing is read.
-  void Stop() { workers_.Stop(); }
+  void Stop();
 
   // True if every source has been read once, whatever the outcome; waits for it up to `timeout`.
   bool AwaitFirstReadings(absl::Duration timeout);
 
+  absl::StatusOr<ControlResult> Rollback(const RollbackOrder& order) override;
+  absl::StatusOr<ControlResult> Unpin(const std::string& source) override;
+  absl::StatusOr<std::shared_ptr<const SourceState>> Reload(const std::string& source,
+                                                            absl::Duration timeout) override;
+  absl::StatusOr<SourceConfig> Config(const std::string& source) override;
+  absl::StatusOr<DryRunResult> DryRun(const std::string& source, Generation files) override;
+
+  void HistoryChanged(const std::string& source) override;
+
  private:
-  struct Lane;
+  // A lane, and the readings that it was asked for.
+  struct Entry {
+    std::shared_ptr<SourceLane> lane;
+    int64_t begun = 0;
+    int64_t done = 0;  // the last one begun that came to an end: neither moved nor unsettled
+  };
 
-  void Serve(const std::shared_ptr<Lane>& lane, const ReadRequest& request);
-  ReadOutcome Publish(Lane* lane, const ReadRequest& request);
-  ReadOutcome Refuse(Lane* lane, const ReadRequest& request, std::vector<Violation> violations,
-                     int64_t total);
-  void HandOver(Lane* lane, const ReadRequest& request, std::vector<Violation> violations,
-                int64_t total);
-  void LogRefusal(const Lane& lane) const;
+  absl::StatusOr<std::shared_ptr<SourceLane>> Find(const std::string& source);
+  void Serve(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request);
+  void TendSchemas(const std::weak_ptr<SourceLane>& lane);
+  void AwaitPinExpiry(const std::shared_ptr<SourceLane>& lane);
 
-  const Clock* const clock_;
-  FileSystem* const file_system_;
-  const std::vector<SourceStateSink*> sinks_;
-  Logger* const log_;
+  const LaneContext context_;
+  History* const history_;
   ReadAnswerSink* answers_ = nullptr;
 
   Mutex mu_;
-  CondVar first_reading_;
-  std::map<std::string, std::shared_ptr<Lane>> lanes_ ABSL_GUARDED_BY(mu_);
+  CondVar reading_done_;
+  std::map<std::string, Entry> sources_ ABSL_GUARDED_BY(mu_);
+  bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
 
-  WorkerPool workers_;  // last: its threads use everything above
+  WorkerPool workers_;
+  // Waits for a lane that is being read, and so must hold no worker.
+  WorkerPool tending_;  // last: the threads of both use everything above
 };
 
 }  // namespace confstream

@@ -104,6 +104,16 @@ bool SourceWatcher::QuietSince(const ReadRequest& request) {
   return *probe.quiet;
 }
 
+void SourceWatcher::AskForReading(const std::string& source) {
+  Post([this, source](Instant) {
+    const auto found = sources_.find(source);
+    if (found == sources_.end()) return;
+    rescans_.requested.fetch_add(1, std::memory_order_relaxed);
+    Rescan(found->second.get());
+    found->second->reuse_nothing = true;
+  });
+}
+
 void SourceWatcher::Post(Command command) {
   MutexLock lock(&mu_);
   commands_.push_back(std::move(command));

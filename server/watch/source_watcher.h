@@ -32,7 +32,7 @@ struct RescanCounts {
   std::atomic<int64_t> watch_refused{
       0};  // the kernel refused a watch: its limit, or no read permission
   std::atomic<int64_t> periodic{0};
-  std::atomic<int64_t> requested{0};  // SIGHUP
+  std::atomic<int64_t> requested{0};  // SIGHUP, or an operator
 };
 
 // One thread runs Run(), or calls Step(); it alone touches plans and debouncers, without locks. The
@@ -52,6 +52,7 @@ class SourceWatcher final : public ReadAnswerSink {
 
   void Answer(ReadAnswer answer) override;
   bool QuietSince(const ReadRequest& request) override;
+  void AskForReading(const std::string& source) override;
 
   // Turns until Stop().
   void Run();

@@ -4,6 +4,7 @@
 #ifndef CONFSTREAM_TESTS_FAKES_RECORDING_ANSWERS_H_
 #define CONFSTREAM_TESTS_FAKES_RECORDING_ANSWERS_H_
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,24 @@ class RecordingAnswers final : public ReadAnswerSink {
     while (held_ == request.source) changed_.Wait(&mu_);
     --asking_;
     return quiet_;
+  }
+
+  void AskForReading(const std::string& source) override {
+    MutexLock lock(&mu_);
+    asked_for_.push_back(source);
+    changed_.NotifyAll();
+  }
+
+  // Waits until a reading of `source` has been asked for. False: not within half a minute.
+  bool AwaitAskedFor(const std::string& source) {
+    const absl::Time deadline = absl::Now() + absl::Seconds(30);
+    MutexLock lock(&mu_);
+    while (std::count(asked_for_.begin(), asked_for_.end(), source) == 0) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return false;
+      changed_.WaitFor(&mu_, left);
+    }
+    return true;
   }
 
   // What QuietSince() says from now on.
@@ -77,6 +96,7 @@ class RecordingAnswers final : public ReadAnswerSink {
   mutable Mutex mu_;
   CondVar changed_;
   std::vector<ReadAnswer> answers_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::string> asked_for_ ABSL_GUARDED_BY(mu_);
   bool quiet_ ABSL_GUARDED_BY(mu_) = true;
   std::string held_ ABSL_GUARDED_BY(mu_);
   int asking_ ABSL_GUARDED_BY(mu_) = 0;
