@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <thread>
 #include <vector>
 
+#include "server/fanout/view_snapshot.h"
 #include "tests/fakes/snapshots.h"
 
 namespace confstream {
@@ -64,18 +66,18 @@ TEST(MessageCacheTest, MessageLargerThanTheBoundIsGivenAndNotKept) {
 TEST(MessageCacheTest, ManyThreadsGetRightMessagesWithinTheBound) {
   constexpr int64_t kBound = kMiB;
   MessageCache cache(kBound);
-  std::vector<ViewSnapshot> views;
+  std::vector<std::unique_ptr<ViewSnapshot>> views;
   std::vector<std::string> expected;
   for (int64_t version = 1; version <= 4; ++version) {
-    views.push_back(Large(version, 300'000 + static_cast<size_t>(version)));
-    expected.push_back(views.back().EncodeFragment(0));
+    views.emplace_back(new ViewSnapshot(Large(version, 300'000 + static_cast<size_t>(version))));
+    expected.push_back(views.back()->EncodeFragment(0));
   }
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
       for (size_t i = 0; i < 200; ++i) {
         const size_t which = (i * 7 + static_cast<size_t>(t)) % views.size();
-        EXPECT_TRUE(*cache.Fragment(views[which], 0) == expected[which]);
+        EXPECT_TRUE(*cache.Fragment(*views[which], 0) == expected[which]);
         EXPECT_LE(cache.bytes(), kBound);
       }
     });

@@ -69,6 +69,59 @@ TEST(FillStatusTest, NoMoreViolationsThanAskedForAreListedAndAllAreCounted) {
   EXPECT_EQ(message.violations_total(), 5000);
 }
 
+TEST(FillStatusTest, TellsThePinAndWhenItEnds) {
+  SourceState state;
+  state.status.pin.emplace();
+  state.status.pin->version = 12;
+  state.status.pin->pin_time = absl::FromUnixSeconds(1'700'000'000);
+  state.status.pin->reason = "the new one breaks billing";
+  v1::SourceStatus message;
+  FillStatus(state, 100, &message);
+  EXPECT_EQ(message.pin().version(), 12);
+  EXPECT_EQ(message.pin().pin_time().seconds(), 1'700'000'000);
+  EXPECT_EQ(message.pin().reason(), "the new one breaks billing");
+  EXPECT_FALSE(message.pin().has_expire_time()) << "it has no end";
+  state.status.pin->expire_time = absl::FromUnixSeconds(1'700'000'060);
+  FillStatus(state, 100, &message);
+  EXPECT_EQ(message.pin().expire_time().seconds(), 1'700'000'060);
+}
+
+TEST(FillStatusTest, SourceThatIsNotPinnedHasNoPin) {
+  v1::SourceStatus message;
+  FillStatus(SourceState(), 100, &message);
+  EXPECT_FALSE(message.has_pin());
+}
+
+TEST(FillStatusTest, TellsWhereVersionsAreKept) {
+  const std::pair<HistoryStatus::State, v1::HistoryState> pairs[] = {
+      {HistoryStatus::kMemory, v1::HISTORY_STATE_MEMORY},
+      {HistoryStatus::kRecorded, v1::HISTORY_STATE_RECORDED},
+      {HistoryStatus::kFailing, v1::HISTORY_STATE_FAILING}};
+  for (const auto& [history, expected] : pairs) {
+    SourceState state;
+    state.status.history = {history, "what is wrong", 41};
+    v1::SourceStatus message;
+    FillStatus(state, 100, &message);
+    EXPECT_EQ(message.history().state(), expected);
+    EXPECT_EQ(message.history().problem(), "what is wrong");
+    EXPECT_EQ(message.history().recorded_version(), 41);
+  }
+}
+
+TEST(FillHeaderTest, TellsWhereTheContentCameFrom) {
+  Snapshot snapshot = *MakeSnapshot(9, {{"a", "1"}});
+  v1::ResponseHeader files;
+  FillHeader(snapshot, ResumeToken{kEpochA, 9, {}, {}}, &files);
+  EXPECT_EQ(files.origin(), v1::SNAPSHOT_ORIGIN_FILES);
+  EXPECT_EQ(files.rolled_back_to(), 0);
+  snapshot.origin = SnapshotOrigin::kRollback;
+  snapshot.rolled_back_to = 4;
+  v1::ResponseHeader rollback;
+  FillHeader(snapshot, ResumeToken{kEpochA, 9, {}, {}}, &rollback);
+  EXPECT_EQ(rollback.origin(), v1::SNAPSHOT_ORIGIN_ROLLBACK);
+  EXPECT_EQ(rollback.rolled_back_to(), 4);
+}
+
 TEST(ContentTypeTest, IsToldByTheExtensionOfTheName) {
   const std::pair<const char*, const char*> pairs[] = {
       {"a.yaml", "application/yaml"},

@@ -81,7 +81,7 @@ TEST(ViewSnapshotTest, DigestOfTheWholeIsWhatSha256sumGives) {
   const ViewSnapshot view = Of(kFiles);
   EXPECT_EQ(view.position()->view_digest().Text(),
             "sha256:1fa12ad64189d8011d2fd16f49ba088faee078b271b522c639e71eb5a2348e83");
-  EXPECT_EQ(view.snapshot().digest, view.position()->view_digest());
+  EXPECT_EQ(view.snapshot()->digest, view.position()->view_digest());
 }
 
 TEST(ViewSnapshotTest, DigestOfAPartIsWhatSha256sumGivesForItsFiles) {
@@ -106,7 +106,7 @@ TEST(ViewSnapshotTest, PositionTellsTheVersionAndASharedToken) {
   EXPECT_EQ(header.source(), "app");
   EXPECT_EQ(header.epoch(), kEpochA);
   EXPECT_EQ(header.version(), 7);
-  EXPECT_EQ(header.digest(), view.snapshot().digest.Text()) << "over all files, not the view's";
+  EXPECT_EQ(header.digest(), view.snapshot()->digest.Text()) << "over all files, not the view's";
   EXPECT_EQ(header.publish_time().seconds(), 1'767'225'607);
   EXPECT_EQ(header.origin(), v1::SNAPSHOT_ORIGIN_FILES);
   const auto token = ResumeToken::Decode(header.resume_token());
@@ -145,7 +145,10 @@ TEST(ViewSnapshotTest, SmallFilesShareOneFragmentWithEverythingAboutThem) {
 }
 
 TEST(ViewSnapshotTest, EmptyViewIsOneFragmentWithoutFiles) {
-  for (const ViewSnapshot& view : {Of({}), Of(kFiles, {"nothing"})}) {
+  const ViewSnapshot nothing = Of({});
+  const ViewSnapshot nothing_selected = Of(kFiles, {"nothing"});
+  for (const ViewSnapshot* each : {&nothing, &nothing_selected}) {
+    const ViewSnapshot& view = *each;
     ASSERT_EQ(view.fragment_count(), 1u);
     const v1::WatchResponse response = Fragment(view, 0);
     EXPECT_EQ(response.event_case(), v1::WatchResponse::kSnapshot);

@@ -8,8 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
 #include "tests/fakes/blocking_subscriber.h"
+#include "tests/fakes/client_copy.h"
 #include "tests/fakes/counting_subscriber.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_history.h"
 #include "tests/fakes/recording_stream.h"
 #include "tests/fakes/snapshots.h"
 
@@ -35,7 +37,9 @@ class WatchHubTest : public testing::Test {
   }
 
   void Publish(int64_t version, const Files& files, const std::string& source = "app") {
-    hub_.Update(ServingState(MakeSnapshot(version, files, source)));
+    const auto snapshot = MakeSnapshot(version, files, source);
+    if (source == "app") history_->Add(snapshot);
+    hub_.Update(ServingState(snapshot, history_));
   }
 
   // A stream that is open; closed with the test.
@@ -60,6 +64,7 @@ class WatchHubTest : public testing::Test {
 
   FakeClock clock_;
   WatchHub hub_;
+  const std::shared_ptr<FakeHistory> history_ = std::make_shared<FakeHistory>();  // of `app`
   std::vector<std::shared_ptr<RecordingStream>> streams_;
   std::shared_ptr<RecordingStream> fence_;
   int64_t fence_version_ = 0;
@@ -129,6 +134,159 @@ TEST_F(WatchHubTest, StreamIsWokenForItsViewOnly) {
   EXPECT_EQ(filtered->wakes(), 1);
   EXPECT_TRUE(filtered->AwaitVersion(3));
   EXPECT_EQ(filtered->received().back().skipped_versions(), 0);
+}
+
+TEST_F(WatchHubTest, NoStreamOfAnyModeIsWokenForOtherFilesThanItsOwn) {
+  Publish(1, {{"a.yaml", "1"}, {"b.json", "1"}});
+  std::vector<std::shared_ptr<RecordingStream>> yaml;
+  std::vector<std::shared_ptr<RecordingStream>> json;
+  for (const bool deltas : {false, true}) {
+    for (const bool every_version : {false, true}) {
+      for (auto* streams : {&yaml, &json}) {
+        WatchSpec spec = Spec({streams == &yaml ? "*.yaml" : "*.json"});
+        spec.deltas = deltas;
+        spec.every_version = every_version;
+        streams->push_back(Open(spec));
+      }
+    }
+  }
+  Publish(2, {{"a.yaml", "2"}, {"b.json", "1"}, {"c", "2"}});
+  Publish(3, {{"a.yaml", "3"}, {"b.json", "1"}});
+  AwaitDelivery();
+  for (const auto& stream : yaml) {
+    EXPECT_TRUE(stream->AwaitVersion(3));
+    EXPECT_GT(stream->wakes(), 0);
+  }
+  for (const auto& stream : json) {
+    EXPECT_EQ(stream->wakes(), 0);
+    EXPECT_EQ(stream->received().size(), 1u);
+  }
+  // Back and forth, for the others.
+  Publish(4, {{"a.yaml", "2"}, {"b.json", "1"}});
+  Publish(5, {{"a.yaml", "3"}, {"b.json", "1"}});
+  AwaitDelivery();
+  for (const auto& stream : json) EXPECT_EQ(stream->wakes(), 0);
+  Publish(6, {{"a.yaml", "3"}, {"b.json", "6"}});
+  for (const auto& stream : json) {
+    ASSERT_TRUE(stream->AwaitVersion(6));
+    EXPECT_EQ(stream->received().size(), 2u);
+    EXPECT_EQ(stream->received()[1].skipped_versions(), 0);
+  }
+}
+
+TEST_F(WatchHubTest, StreamsOfEveryVersionSeeEachOfThemUnderLoadHoweverTheyAreWoken) {
+  constexpr int64_t kVersions = 500;
+  Publish(1, {{"a", "1"}, {"b", "1"}});
+  std::vector<std::shared_ptr<RecordingStream>> streams;
+  for (int i = 0; i < 12; ++i) {
+    WatchSpec spec = Spec(i % 3 == 0 ? std::vector<std::string>{} : std::vector<std::string>{"a"});
+    spec.every_version = true;
+    spec.deltas = i % 2 == 0;
+    streams.push_back(Open(spec));
+  }
+  for (int64_t version = 2; version <= kVersions; ++version) {
+    // There and back again, and in every fifth version nothing that the view `a` has.
+    Publish(version, {{"a", absl::StrCat(version / 5 % 2)}, {"b", absl::StrCat(version)}});
+  }
+  for (size_t i = 0; i < streams.size(); ++i) {
+    ASSERT_TRUE(streams[i]->AwaitVersion(i % 3 == 0 ? kVersions : kVersions / 5 * 5));
+    std::vector<int64_t> seen;
+    ClientCopy copy;
+    for (const v1::WatchResponse& response : streams[i]->received()) {
+      seen.push_back(response.header().version());
+      EXPECT_EQ(response.skipped_versions(), 0);
+      copy.Take(response);
+    }
+    std::vector<int64_t> expected = {1};
+    for (int64_t version = 2; version <= kVersions; ++version) {
+      if (i % 3 == 0 || version == 2 || version % 5 == 0) expected.push_back(version);
+    }
+    EXPECT_EQ(seen, expected);
+    EXPECT_TRUE(streams[i]->received().back().in_sync());
+  }
+}
+
+TEST_F(WatchHubTest, StreamOfEveryVersionMissesNothingSilentlyHoweverHistoryIsDropped) {
+  constexpr int64_t kVersions = 300;
+  int complete = 0;
+  for (int64_t kept = 1; kept <= 1024; kept *= 4) {
+    WatchHub hub(&clock_, kLimits);
+    hub.AddSource("app");
+    const auto history = std::make_shared<FakeHistory>();
+    const auto publish = [&](int64_t version) {
+      const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat(version)}});
+      history->Add(snapshot);
+      history->DropUpTo(version - kept);
+      hub.Update(ServingState(snapshot, history));
+    };
+    publish(1);
+    std::vector<std::shared_ptr<RecordingStream>> streams;
+    for (int i = 0; i < 4; ++i) {
+      WatchSpec spec = Spec();
+      spec.every_version = true;
+      spec.deltas = i % 2 == 0;
+      streams.push_back(std::make_shared<RecordingStream>(&hub, &clock_));
+      ASSERT_TRUE(streams.back()->Open(spec).ok());
+    }
+    for (int64_t version = 2; version <= kVersions; ++version) publish(version);
+    for (const auto& stream : streams) {
+      ASSERT_TRUE(stream->AwaitVersionOrEnd(kVersions));
+      int64_t last = 0;
+      for (const v1::WatchResponse& response : stream->received()) {
+        EXPECT_EQ(response.header().version(), ++last) << "one after the other, up to the end";
+      }
+      if (last == kVersions) {
+        ++complete;
+      } else {
+        EXPECT_EQ(ReasonOf(*stream->AwaitEnd()), kVersionCompacted);
+      }
+      stream->Close();
+    }
+  }
+  EXPECT_GE(complete, 4) << "those of the history that keeps all";
+}
+
+TEST_F(WatchHubTest, StreamsOfOneViewShareTheBytesOfADelta) {
+  Files files = {{"a", "1"}};
+  for (int i = 0; i < 10; ++i) files.emplace(absl::StrCat("file", i), "x");
+  Publish(1, files);
+  auto one = std::make_shared<CountingSubscriber>();
+  auto two = std::make_shared<CountingSubscriber>();
+  WatchSpec spec = Spec();
+  spec.deltas = true;
+  auto first = hub_.Open(spec, one);
+  auto second = hub_.Open(spec, two);
+  ASSERT_TRUE(first.ok() && second.ok());
+  ASSERT_TRUE((*first)->Next(clock_.Now()).has_value());
+  ASSERT_TRUE((*second)->Next(clock_.Now()).has_value());
+  files["a"] = "2";
+  Publish(2, files);
+  const auto message = (*first)->Next(clock_.Now());
+  ASSERT_TRUE(message.has_value());
+  EXPECT_TRUE(Receive(*message).has_delta());
+  const auto other = (*second)->Next(clock_.Now());
+  ASSERT_TRUE(other.has_value());
+  EXPECT_EQ(message->shared[1].get(), other->shared[1].get());
+  hub_.Close(**first, one.get());
+  hub_.Close(**second, two.get());
+}
+
+TEST_F(WatchHubTest, PinnedSourceAndOneWhoseHistoryFailsAreNotOrdinary) {
+  Publish(1, {{"a", "1"}});
+  auto pinned = ServingState((*hub_.Find("app"))->snapshot, history_);
+  pinned->status.pin.emplace();
+  pinned->status.pin->version = 1;
+  auto failing = ServingState(pinned->snapshot, history_);
+  failing->status.history.state = HistoryStatus::kFailing;
+  failing->status.history.problem = "the disk is full";
+  auto recorded = ServingState(pinned->snapshot, history_);
+  recorded->status.history.state = HistoryStatus::kRecorded;
+  hub_.Update(pinned);
+  EXPECT_EQ(Open(Spec())->received().at(1).source_status().pin().version(), 1);
+  hub_.Update(failing);
+  EXPECT_EQ(Open(Spec())->received().at(1).source_status().history().problem(), "the disk is full");
+  hub_.Update(recorded);
+  EXPECT_EQ(Open(Spec())->received().size(), 1u) << "as it should be: nothing to tell";
 }
 
 TEST_F(WatchHubTest, FilteredStreamIsWokenWhenItsLastFileIsDeleted) {

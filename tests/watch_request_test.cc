@@ -24,6 +24,8 @@ TEST(ParseWatchRequestTest, MinimalRequestGetsTheDocumentedDefaults) {
   EXPECT_EQ(spec->view->key(), View::Parse({})->key());
   EXPECT_FALSE(spec->resumes);
   EXPECT_FALSE(spec->token.has_value());
+  EXPECT_FALSE(spec->deltas);
+  EXPECT_FALSE(spec->every_version);
   EXPECT_FALSE(spec->until_in_sync);
   EXPECT_EQ(spec->heartbeat_interval, absl::Seconds(30));
   EXPECT_EQ(spec->min_update_interval, absl::ZeroDuration());
@@ -35,7 +37,8 @@ TEST(ParseWatchRequestTest, EverythingThatIsAskedForIsTaken) {
   request.add_path_globs("a");
   const ResumeToken token{kEpochA, 5, Sha256::Of("x"), View::Parse({"a", "b/*"})->HashFor("app")};
   request.set_resume_token(token.Encode());
-  request.set_mode(v1::WATCH_MODE_SNAPSHOT);
+  request.set_mode(v1::WATCH_MODE_DELTA);
+  request.set_every_version(true);
   request.set_until_in_sync(true);
   request.mutable_heartbeat_interval()->set_seconds(1);
   request.mutable_min_update_interval()->set_nanos(250'000'000);
@@ -47,6 +50,8 @@ TEST(ParseWatchRequestTest, EverythingThatIsAskedForIsTaken) {
   EXPECT_TRUE(spec->resumes);
   ASSERT_TRUE(spec->token.has_value());
   EXPECT_EQ(spec->token->version, 5);
+  EXPECT_TRUE(spec->deltas);
+  EXPECT_TRUE(spec->every_version);
   EXPECT_TRUE(spec->until_in_sync);
   EXPECT_EQ(spec->heartbeat_interval, absl::Seconds(1));
   EXPECT_EQ(spec->min_update_interval, absl::Milliseconds(250));
@@ -67,6 +72,12 @@ TEST(ParseWatchRequestTest, HeartbeatIntervalOfZeroMeansNone) {
   v1::WatchRequest request = Minimal();
   request.mutable_heartbeat_interval();
   EXPECT_EQ(ParseWatchRequest(request)->heartbeat_interval, absl::InfiniteDuration());
+}
+
+TEST(ParseWatchRequestTest, ModeSnapshotIsTheDefault) {
+  v1::WatchRequest request = Minimal();
+  request.set_mode(v1::WATCH_MODE_SNAPSHOT);
+  EXPECT_FALSE(ParseWatchRequest(request)->deltas);
 }
 
 TEST(ParseWatchRequestTest, BoundsThemselvesAreAllowed) {
@@ -111,10 +122,6 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Refusal{"NoSource", [](v1::WatchRequest* r) { r->clear_source(); }, kInvalid,
                 "INVALID_REQUEST", "source is empty"},
-        Refusal{"Delta", [](v1::WatchRequest* r) { r->set_mode(v1::WATCH_MODE_DELTA); },
-                absl::StatusCode::kUnimplemented, "NOT_IMPLEMENTED", "DELTA"},
-        Refusal{"EveryVersion", [](v1::WatchRequest* r) { r->set_every_version(true); },
-                absl::StatusCode::kUnimplemented, "NOT_IMPLEMENTED", "every_version"},
         Refusal{"UnknownMode",
                 [](v1::WatchRequest* r) { r->set_mode(static_cast<v1::WatchMode>(17)); }, kInvalid,
                 "INVALID_REQUEST", "mode 17"},

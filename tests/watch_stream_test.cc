@@ -12,6 +12,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
+#include "tests/fakes/client_copy.h"
+#include "tests/fakes/fake_history.h"
 #include "tests/fakes/in_process_server.h"
 
 namespace confstream {
@@ -168,6 +170,80 @@ TEST(WatchStreamTest, TwentyMebibytesReachAClientWithDefaultLimits) {
   EXPECT_TRUE(assembled == files);
   EXPECT_EQ(last->snapshot().view_digest(), DigestOf(MakeGeneration(files)).Text());
   EXPECT_TRUE(reader.Drain().ok());
+}
+
+// Modes.
+
+TEST(WatchStreamTest, DeltasReachTheClientAndMakeTheSameFiles) {
+  InProcessServer server;
+  Files files = {{"large", std::string(size_t{3} << 20, 'x')}};
+  for (int i = 0; i < 50; ++i) files.emplace(absl::StrCat("file", i), "x");
+  server.Publish(1, files);
+  v1::WatchRequest request = Request();
+  request.set_mode(v1::WATCH_MODE_DELTA);
+  Reader reader(&server.stub(), request);
+  ClientCopy copy;
+  while (copy.version() < 1) copy.Take(reader.MustRead());
+  for (int64_t version = 2; version <= 5; ++version) {
+    files[absl::StrCat("file", version)] = absl::StrCat(version);
+    files.erase(absl::StrCat("file", 10 + version));
+    if (version == 4) files["large2"] = std::string((size_t{3} << 19) + 7, 'y');
+    server.Publish(version, files);
+    while (copy.version() < version) copy.Take(reader.MustRead());
+    EXPECT_TRUE(copy.files() == files);
+  }
+  EXPECT_EQ(copy.deltas(), 4);
+}
+
+TEST(WatchStreamTest, EveryOfAThousandVersionsArrivesInOrder) {
+  constexpr int64_t kVersions = 1000;
+  InProcessServer server;
+  const auto history = std::make_shared<FakeHistory>();
+  const auto publish = [&](int64_t version) {
+    const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat(version % 2)}});
+    history->Add(snapshot);
+    server.hub().Update(ServingState(snapshot, history));
+  };
+  publish(1);
+  v1::WatchRequest request = Request();
+  request.set_every_version(true);
+  Reader reader(&server.stub(), request);
+  EXPECT_EQ(reader.MustRead().header().version(), 1);
+  for (int64_t version = 2; version <= kVersions; ++version) publish(version);
+  for (int64_t version = 2; version <= kVersions; ++version) {
+    const v1::WatchResponse update = reader.MustRead();
+    ASSERT_EQ(update.header().version(), version);
+    EXPECT_EQ(update.snapshot().files(0).content(), absl::StrCat(version % 2));
+  }
+}
+
+TEST(WatchStreamTest, TokenThatIsCompactedEndsTheStreamWithItsReason) {
+  InProcessServer server;
+  const auto history = std::make_shared<FakeHistory>();
+  v1::WatchRequest request = Request();
+  request.set_every_version(true);
+  for (int64_t version = 1; version <= 5; ++version) {
+    const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat(version)}});
+    history->Add(snapshot);
+    server.hub().Update(ServingState(snapshot, history));
+    if (version > 1) continue;
+    request.set_resume_token(Reader(&server.stub(), request).MustRead().header().resume_token());
+  }
+  history->DropUpTo(3);
+  const grpc::Status status = Reader(&server.stub(), request).Drain();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::OUT_OF_RANGE);
+  EXPECT_EQ(DetailsOf(status).reason, kVersionCompacted);
+  EXPECT_NE(status.error_message().find("oldest retained version is 4"), std::string::npos);
+}
+
+TEST(WatchStreamTest, WatcherIsListedWithItsAddress) {
+  InProcessServer server;
+  server.Publish(1, {{"a", "1"}});
+  Reader reader(&server.stub(), Request());
+  reader.MustRead();
+  const auto listed = server.hub().ListWatchers("", {}, 10);
+  ASSERT_EQ(listed->size(), 1u);
+  EXPECT_EQ(listed->front().peer().rfind("ipv4:127.0.0.1:", 0), 0u) << listed->front().peer();
 }
 
 // Endings.

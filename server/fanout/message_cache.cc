@@ -2,8 +2,9 @@
 
 namespace confstream {
 
-std::shared_ptr<const std::string> MessageCache::Fragment(const ViewSnapshot& view, size_t index) {
-  const Key key(view.id(), index);
+std::shared_ptr<const std::string> MessageCache::Fragment(const ViewMessage& content,
+                                                          size_t index) {
+  const Key key(content.id(), index);
   {
     MutexLock lock(&mu_);
     const auto found = entries_.find(key);
@@ -13,7 +14,7 @@ std::shared_ptr<const std::string> MessageCache::Fragment(const ViewSnapshot& vi
     }
   }
   // Not under the lock: at worst two streams encode the same, and one of the two is thrown away.
-  auto message = std::make_shared<const std::string>(view.EncodeFragment(index));
+  auto message = std::make_shared<const std::string>(content.EncodeFragment(index));
   MutexLock lock(&mu_);
   const auto found = entries_.find(key);
   if (found != entries_.end()) return found->second->message;

@@ -11,7 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "server/base/mutex.h"
-#include "server/fanout/view_snapshot.h"
+#include "server/fanout/view_message.h"
 
 namespace confstream {
 
@@ -21,13 +21,13 @@ class MessageCache {
  public:
   explicit MessageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
-  // The encoded fragment `index` of `view`.
-  std::shared_ptr<const std::string> Fragment(const ViewSnapshot& view, size_t index);
+  // The encoded fragment `index` of `content`.
+  std::shared_ptr<const std::string> Fragment(const ViewMessage& content, size_t index);
 
   int64_t bytes() const;
 
  private:
-  using Key = std::pair<uint64_t, size_t>;  // ViewSnapshot::id and the fragment
+  using Key = std::pair<uint64_t, size_t>;  // ViewMessage::id and the fragment
   struct Entry {
     Key key;
     std::shared_ptr<const std::string> message;

@@ -10,13 +10,6 @@
 namespace confstream {
 namespace {
 
-void FillTime(absl::Time time, google::protobuf::Timestamp* message) {
-  const int64_t seconds = absl::ToUnixSeconds(time);
-  message->set_seconds(seconds);
-  message->set_nanos(
-      static_cast<int32_t>((time - absl::FromUnixSeconds(seconds)) / absl::Nanoseconds(1)));
-}
-
 v1::SourceState StateMessage(SourceCondition condition) {
   switch (condition) {
     case SourceCondition::kServing:
@@ -35,14 +28,31 @@ v1::SourceState StateMessage(SourceCondition condition) {
 
 }  // namespace
 
-void FillHeader(const Snapshot& snapshot, const ResumeToken& token, v1::ResponseHeader* header) {
+void FillTime(absl::Time time, google::protobuf::Timestamp* message) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  message->set_seconds(seconds);
+  message->set_nanos(
+      static_cast<int32_t>((time - absl::FromUnixSeconds(seconds)) / absl::Nanoseconds(1)));
+}
+
+void FillOrigin(SnapshotOrigin origin, int64_t rolled_back_to, v1::ResponseHeader* header) {
+  header->set_origin(origin == SnapshotOrigin::kRollback ? v1::SNAPSHOT_ORIGIN_ROLLBACK
+                                                         : v1::SNAPSHOT_ORIGIN_FILES);
+  header->set_rolled_back_to(rolled_back_to);
+}
+
+void FillHeaderWithoutToken(const Snapshot& snapshot, v1::ResponseHeader* header) {
   header->set_source(snapshot.source);
   header->set_epoch(snapshot.epoch);
   header->set_version(snapshot.version);
   header->set_digest(snapshot.digest.Text());
   FillTime(snapshot.publish_time, header->mutable_publish_time());
+  FillOrigin(snapshot.origin, snapshot.rolled_back_to, header);
+}
+
+void FillHeader(const Snapshot& snapshot, const ResumeToken& token, v1::ResponseHeader* header) {
+  FillHeaderWithoutToken(snapshot, header);
   header->set_resume_token(token.Encode());
-  header->set_origin(v1::SNAPSHOT_ORIGIN_FILES);
 }
 
 void FillFile(const SnapshotFile& file, v1::ConfigFile* message) {
@@ -51,6 +61,23 @@ void FillFile(const SnapshotFile& file, v1::ConfigFile* message) {
   message->set_digest(file.content->digest.Text());
   message->set_content_type(std::string(ContentType(file.path)));
   message->set_last_changed_version(file.last_changed_version);
+}
+
+void FillPin(const Pin& pin, v1::Pin* message) {
+  message->set_version(pin.version);
+  FillTime(pin.pin_time, message->mutable_pin_time());
+  if (pin.expire_time != absl::InfiniteFuture()) {
+    FillTime(pin.expire_time, message->mutable_expire_time());
+  }
+  message->set_reason(pin.reason);
+}
+
+void FillViolation(const Violation& violation, v1::Violation* message) {
+  message->set_path(violation.path);
+  message->set_line(violation.line);
+  message->set_column(violation.column);
+  message->set_rule(violation.rule);
+  message->set_message(violation.message);
 }
 
 void FillStatus(const SourceState& state, size_t max_violations, v1::SourceStatus* message) {
@@ -66,15 +93,17 @@ void FillStatus(const SourceState& state, size_t max_violations, v1::SourceStatu
   }
   const size_t shown = std::min(max_violations, status.violations.size());
   for (size_t i = 0; i < shown; ++i) {
-    const Violation& violation = status.violations[i];
-    v1::Violation* entry = message->add_violations();
-    entry->set_path(violation.path);
-    entry->set_line(violation.line);
-    entry->set_column(violation.column);
-    entry->set_rule(violation.rule);
-    entry->set_message(violation.message);
+    FillViolation(status.violations[i], message->add_violations());
   }
   message->set_violations_total(status.violations_total);
+  if (status.pin.has_value()) FillPin(*status.pin, message->mutable_pin());
+  v1::HistoryStatus* history = message->mutable_history();
+  history->set_state(status.history.state == HistoryStatus::kMemory ? v1::HISTORY_STATE_MEMORY
+                     : status.history.state == HistoryStatus::kRecorded
+                         ? v1::HISTORY_STATE_RECORDED
+                         : v1::HISTORY_STATE_FAILING);
+  history->set_problem(status.history.problem);
+  history->set_recorded_version(status.history.recorded_version);
 }
 
 absl::string_view ContentType(absl::string_view path) {

@@ -11,6 +11,15 @@ ViewState ViewTopic::state() const {
 
 void ViewTopic::SetState(ViewState state) {
   MutexLock lock(&mu_);
+  // Under the lock, so that whoever sees the new state sees where the run before it ended.
+  if (state.view != nullptr) {
+    if (state.position->run == state_.position->run) {
+      state.position->run->Extend(state.position->token.version);
+    } else {
+      state_.position->run->End(state.view->snapshot()->publish_time);
+      if (state_.view != nullptr) history_.Keep(std::move(state_.view));
+    }
+  }
   state.end = std::move(state_.end);
   state_ = std::move(state);
 }

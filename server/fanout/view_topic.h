@@ -3,9 +3,7 @@
 #ifndef CONFSTREAM_SERVER_FANOUT_VIEW_TOPIC_H_
 #define CONFSTREAM_SERVER_FANOUT_VIEW_TOPIC_H_
 
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,7 +11,8 @@
 #include "absl/status/status.h"
 #include "server/base/mutex.h"
 #include "server/fanout/view.h"
-#include "server/fanout/view_snapshot.h"
+#include "server/fanout/view_history.h"
+#include "server/fanout/view_state.h"
 
 namespace confstream {
 
@@ -26,31 +25,18 @@ class Subscriber {
   virtual void Wake() = 0;
 };
 
-// The condition of a source as streams are told it.
-struct EncodedStatus {
-  bool ordinary = false;  // what a client assumes that was told nothing: SERVING, by inotify,
-                          // without violations
-  uint64_t number = 0;    // another one if a client has something to learn
-  std::string message;    // a serialized WatchResponse with nothing but the status event
-};
-
-// What there is to tell at one moment.
-struct ViewState {
-  std::shared_ptr<const ViewPosition>
-      position;                                 // of `view`, or where there is none yet; never null
-  std::shared_ptr<const ViewSnapshot> view;     // null: the source has no snapshot yet
-  std::shared_ptr<const EncodedStatus> status;  // never null
-  std::optional<absl::Status> end;              // the streams are to end with this
-};
-
 // Thread-safe. Calls nobody.
 class ViewTopic {
  public:
   ViewTopic(std::string source, View view, ViewState state)
-      : source_(std::move(source)), view_(std::move(view)), state_(std::move(state)) {}
+      : source_(std::move(source)),
+        view_(std::move(view)),
+        history_(view_),
+        state_(std::move(state)) {}
 
   const std::string& source() const { return source_; }
   const View& view() const { return view_; }
+  ViewHistory& history() { return history_; }
 
   ViewState state() const;
   void SetState(ViewState state);
@@ -66,6 +52,7 @@ class ViewTopic {
  private:
   const std::string source_;
   const View view_;
+  ViewHistory history_;
   mutable Mutex mu_;
   ViewState state_ ABSL_GUARDED_BY(mu_);
   absl::flat_hash_map<const Subscriber*, std::weak_ptr<Subscriber>> subscribers_

@@ -19,7 +19,8 @@ std::shared_ptr<const EncodedStatus> Encode(const SourceState& state, uint64_t n
   auto encoded = std::make_shared<EncodedStatus>();
   encoded->ordinary = state.status.condition == SourceCondition::kServing &&
                       state.status.change_detection == ChangeDetection::kInotify &&
-                      state.status.violations_total == 0;
+                      state.status.violations_total == 0 && !state.status.pin.has_value() &&
+                      state.status.history.state != HistoryStatus::kFailing;
   encoded->number = number;
   v1::WatchResponse response;
   FillStatus(state, kMaxViolations, response.mutable_source_status());
@@ -34,8 +35,12 @@ absl::Status Removed(const std::string& source) {
 
 }  // namespace
 
-WatchHub::WatchHub(const Clock* clock, const FanoutLimits& limits)
-    : clock_(clock), limits_(limits), cache_(limits.max_encoded_bytes), delivery_(clock) {}
+WatchHub::WatchHub(const Clock* clock, const FanoutLimits& limits, Logger* log)
+    : clock_(clock),
+      limits_(limits),
+      log_(log),
+      cache_(limits.max_encoded_bytes),
+      delivery_(clock) {}
 
 void WatchHub::AddSource(const std::string& name) {
   MutexLock lock(&mu_);
@@ -71,6 +76,7 @@ void WatchHub::RemoveSource(const std::string& name) {
 ViewState WatchHub::StateOf(const SourceState& state, std::shared_ptr<const EncodedStatus> status,
                             const View& view, const ViewSnapshot* before) {
   ViewState out;
+  out.history = state.history;
   out.status = std::move(status);
   if (state.snapshot == nullptr) {
     out.position = PositionBeforeFirst(state.source, state.epoch);
@@ -85,8 +91,9 @@ void WatchHub::Update(std::shared_ptr<const SourceState> state) {
   const std::shared_ptr<Source> source = FindSource(state->source);
   if (source == nullptr) return;
   MutexLock lock(&source->mu);
-  const bool new_content =
-      source->state->snapshot != state->snapshot || source->state->epoch != state->epoch;
+  const bool new_content = source->state->snapshot != state->snapshot ||
+                           source->state->epoch != state->epoch ||
+                           source->state->history != state->history;
   const bool new_status = !source->state->status.SaysTheSameAs(state->status);
   source->state = std::move(state);
   if (!new_content && !new_status) return;
@@ -129,7 +136,10 @@ absl::StatusOr<std::unique_ptr<WatchSession>> WatchHub::Open(
   }
   // EndAll may have passed between the look above and the subscription.
   if (ended_.has_value()) (*topic)->End(*ended_);
-  return std::make_unique<WatchSession>(std::move(spec), RandomId(), *std::move(topic), &cache_);
+  auto watcher = std::make_shared<Watcher>(RandomId(), spec, *topic, clock_->WallNow());
+  watchers_.Add(watcher);
+  return std::make_unique<WatchSession>(std::move(spec), std::move(watcher), *std::move(topic),
+                                        &cache_);
 }
 
 absl::StatusOr<std::shared_ptr<ViewTopic>> WatchHub::Subscribe(
@@ -163,6 +173,7 @@ absl::StatusOr<std::shared_ptr<ViewTopic>> WatchHub::Subscribe(
 void WatchHub::Close(const WatchSession& session, const Subscriber* subscriber) {
   const std::shared_ptr<ViewTopic>& topic = session.topic();
   const std::shared_ptr<Source> source = FindSource(topic->source());
+  watchers_.Remove(session.watch_id());
   topic->Unsubscribe(subscriber);
   if (source != nullptr) {
     MutexLock lock(&source->mu);
@@ -221,6 +232,47 @@ std::vector<std::string> WatchHub::SourceNames() const {
 int64_t WatchHub::streams() const {
   MutexLock lock(&mu_);
   return streams_;
+}
+
+absl::StatusOr<std::vector<v1::Watcher>> WatchHub::ListWatchers(
+    const std::string& source, const std::pair<std::string, std::string>& after,
+    size_t max_count) const {
+  if (!source.empty() && FindSource(source) == nullptr) return NotFound(source);
+  std::vector<v1::Watcher> described;
+  for (const auto& watcher : watchers_.List(source, after, max_count)) {
+    described.push_back(watcher->Describe());
+  }
+  return described;
+}
+
+absl::Status WatchHub::ReportOutcome(const std::string& watch_id, int64_t version,
+                                     v1::Outcome outcome, absl::string_view reason) {
+  const std::shared_ptr<Watcher> watcher = watchers_.Find(watch_id);
+  if (watcher == nullptr) {
+    return ErrorWithReason(
+        absl::StatusCode::kNotFound, kWatchNotFound,
+        absl::StrCat("no Watch stream `",
+                     EscapeForDisplay(absl::string_view(watch_id).substr(0, 64)),
+                     "` is open on this server: report while the stream that delivered the version "
+                     "is open"));
+  }
+  const auto news = watcher->NoteOutcome(version, outcome, reason, clock_->WallNow());
+  if (!news.ok()) return news.status();
+  if (*news && log_ != nullptr) LogRejection(*watcher, version, reason);
+  return absl::OkStatus();
+}
+
+void WatchHub::LogRejection(const Watcher& watcher, int64_t version, absl::string_view reason) {
+  const auto state = Find(watcher.source());
+  // A reason may quote content.
+  const bool quiet = !state.ok() || (*state)->sensitive;
+  log_->Warning(
+      "a client rejected a version",
+      {{"source", watcher.source()},
+       {"version", version},
+       {"client_id", watcher.client_id()},
+       {"watch_id", watcher.watch_id()},
+       {"reason", quiet ? absl::string_view("not logged, the source is sensitive") : reason}});
 }
 
 std::shared_ptr<WatchHub::Source> WatchHub::FindSource(const std::string& name) const {

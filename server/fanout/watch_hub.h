@@ -9,15 +9,20 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "confstream/v1/admin_service.pb.h"
 #include "server/base/clock.h"
+#include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/fanout/delivery.h"
 #include "server/fanout/message_cache.h"
 #include "server/fanout/view_topic.h"
 #include "server/fanout/watch_session.h"
+#include "server/fanout/watcher_list.h"
 #include "server/snapshot/source_state.h"
 
 namespace confstream {
@@ -32,7 +37,8 @@ struct FanoutLimits {
 // of the hub held, so a stream may call the hub with its own lock held. Thread-safe.
 class WatchHub final : public SourceStateSink {
  public:
-  WatchHub(const Clock* clock, const FanoutLimits& limits);
+  // Rejections that clients report go to `log`, which may be null.
+  WatchHub(const Clock* clock, const FanoutLimits& limits, Logger* log = nullptr);
 
   // Makes a source known, WAITING until its first state. Without effect if it is known.
   void AddSource(const std::string& name);
@@ -63,6 +69,18 @@ class WatchHub final : public SourceStateSink {
 
   int64_t streams() const;
 
+  // The open streams of `source`, or of all sources if it is empty, that come after `after`, a
+  // source and a watch_id, in that order; at most `max_count`. NOT_FOUND: no such source. May take
+  // as long as comparing retained versions takes.
+  absl::StatusOr<std::vector<v1::Watcher>> ListWatchers(
+      const std::string& source, const std::pair<std::string, std::string>& after,
+      size_t max_count) const;
+
+  // Takes what a client says became of a version that the stream `watch_id` was sent. NOT_FOUND,
+  // INVALID_ARGUMENT: as ConfigService.ReportOutcome documents.
+  absl::Status ReportOutcome(const std::string& watch_id, int64_t version, v1::Outcome outcome,
+                             absl::string_view reason);
+
  private:
   struct Source {
     Mutex mu;
@@ -79,10 +97,13 @@ class WatchHub final : public SourceStateSink {
   // The state of `view`, carried on from `before`, which may be null.
   static ViewState StateOf(const SourceState& state, std::shared_ptr<const EncodedStatus> status,
                            const View& view, const ViewSnapshot* before);
+  void LogRejection(const Watcher& watcher, int64_t version, absl::string_view reason);
 
   const Clock* const clock_;
   const FanoutLimits limits_;
+  Logger* const log_;
   MessageCache cache_;
+  WatcherList watchers_;
 
   // Lock order: mu_, then Source::mu, then the topic's own.
   mutable Mutex mu_;

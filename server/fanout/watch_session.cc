@@ -5,10 +5,10 @@
 
 namespace confstream {
 
-WatchSession::WatchSession(WatchSpec spec, std::string watch_id, std::shared_ptr<ViewTopic> topic,
-                           MessageCache* cache)
+WatchSession::WatchSession(WatchSpec spec, std::shared_ptr<Watcher> watcher,
+                           std::shared_ptr<ViewTopic> topic, MessageCache* cache)
     : spec_(std::move(spec)),
-      watch_id_(std::move(watch_id)),
+      watcher_(std::move(watcher)),
       topic_(std::move(topic)),
       cache_(cache) {}
 
@@ -20,15 +20,16 @@ std::optional<OutgoingMessage> WatchSession::Next(Instant now) {
     end_ = state.end;
     return std::nullopt;
   }
-  MoveOn(state);
+  // A version in which the view did not change needs no message: the next one of any kind tells its
+  // number.
+  if (complete_ != state.position && InSync(state)) Complete(state.position);
   if (!settled_ && state.view != nullptr) return Settle(state, now);
   const bool owes_status =
       told_status_.has_value() ? *told_status_ != state.status->number : !state.status->ordinary;
   if (owes_status) return Status(state, now);
   update_waits_ = settled_ && state.view != nullptr && !InSync(state);
   if (update_waits_ && now >= last_content_ + spec_.min_update_interval) {
-    Begin(state.view, v1::WATCH_REASON_UPDATE, now);
-    return NextFragment(now);
+    return Update(state, *complete_->run, now);
   }
   if (first_sent_ && now >= last_message_ + spec_.heartbeat_interval) {
     return Heartbeat(state, settled_ && InSync(state), now);
@@ -43,55 +44,82 @@ Instant WatchSession::NextDue() const {
   return std::min(heartbeat, last_content_ + spec_.min_update_interval);
 }
 
-OutgoingMessage WatchSession::Settle(const ViewState& state, Instant now) {
+std::optional<OutgoingMessage> WatchSession::Settle(const ViewState& state, Instant now) {
   settled_ = true;
   const ViewPosition& current = *state.position;
-  last_change_number_ = current.change_number;
+  last_change_number_ = current.change_number - 1;
+  if (!spec_.resumes) return Begin(state, state.view, v1::WATCH_REASON_INITIAL, now);
+
   const std::optional<ResumeToken>& token = spec_.token;
   const bool same_view = token.has_value() && token->SameView(current.token);
-  if (same_view && token->view_digest == current.view_digest()) {
-    complete_ = state.position;
+  bool is_current = same_view && token->view_digest == current.view_digest();
+  absl::StatusOr<std::shared_ptr<const ViewRun>> run = nullptr;
+  if (spec_.every_version) {
+    run = topic_->history().Resume(state, token);
+    if (!run.ok()) {
+      end_ = run.status();
+      return std::nullopt;
+    }
+    is_current = *run == current.run;
+  }
+  if (same_view) held_ = token;
+  if (is_current) {
+    last_change_number_ = current.change_number;
+    Complete(state.position);
     return Heartbeat(state, true, now);
   }
-  v1::WatchReason reason = v1::WATCH_REASON_RESYNC;
-  if (!spec_.resumes) {
-    reason = v1::WATCH_REASON_INITIAL;
-  } else if (same_view && token->epoch == current.token.epoch && token->version > 0 &&
-             token->version < current.token.version) {
-    reason = v1::WATCH_REASON_UPDATE;
-  }
-  Begin(state.view, reason, now);
-  skipped_versions_ = 0;  // counts what was published while the stream was open
-  return NextFragment(now);
+  if (spec_.every_version) return Update(state, **run, now);
+  const bool older = same_view && token->epoch == current.token.epoch && token->version > 0 &&
+                     token->version < current.token.version;
+  return Begin(state, state.view, older ? v1::WATCH_REASON_UPDATE : v1::WATCH_REASON_RESYNC, now);
 }
 
-void WatchSession::Begin(std::shared_ptr<const ViewSnapshot> view, v1::WatchReason reason,
-                         Instant now) {
-  const int64_t change_number = view->position()->change_number;
-  skipped_versions_ = std::max<int64_t>(0, change_number - last_change_number_ - 1);
-  last_change_number_ = change_number;
+std::optional<OutgoingMessage> WatchSession::Update(const ViewState& state, const ViewRun& run,
+                                                    Instant now) {
+  if (!spec_.every_version) return Begin(state, state.view, v1::WATCH_REASON_UPDATE, now);
+  const auto next = topic_->history().Next(state, run);
+  if (!next.ok()) {
+    end_ = next.status();
+    return std::nullopt;
+  }
+  return Begin(state, *next, v1::WATCH_REASON_UPDATE, now);
+}
+
+OutgoingMessage WatchSession::Begin(const ViewState& state,
+                                    const std::shared_ptr<const ViewSnapshot>& target,
+                                    v1::WatchReason reason, Instant now) {
+  if (!spec_.every_version) {
+    const int64_t change_number = target->position()->change_number;
+    skipped_versions_ = std::max<int64_t>(0, change_number - last_change_number_ - 1);
+    last_change_number_ = change_number;
+  }
+  sending_ = target;
+  if (spec_.deltas && held_.has_value() && reason == v1::WATCH_REASON_UPDATE) {
+    sending_ = topic_->history().UpdateFrom(state, *held_, target);
+  }
   reason_ = reason;
-  sending_ = std::move(view);
   next_fragment_ = 0;
   last_content_ = now;
   update_waits_ = false;
+  return NextFragment(now);
 }
 
 OutgoingMessage WatchSession::NextFragment(Instant now) {
-  const std::shared_ptr<const ViewSnapshot> view = sending_;
+  const std::shared_ptr<const ViewMessage> content = sending_;
   const size_t index = next_fragment_++;
-  const bool last = next_fragment_ == view->fragment_count();
+  const bool last = next_fragment_ == content->fragment_count();
   v1::WatchResponse own;
   own.set_reason(reason_);
   if (index == 0) own.set_skipped_versions(skipped_versions_);
   if (last) {
     sending_.reset();
-    complete_ = view->position();
+    Complete(content->position());
+    held_ = complete_->token;
     own.set_in_sync(InSync(topic_->state()));
   }
   OutgoingMessage message = Compose(std::move(own), now);
-  message.shared.emplace_back(view->position(), &view->position()->header);
-  message.shared.push_back(cache_->Fragment(*view, index));
+  message.shared.emplace_back(content->position(), &content->position()->header);
+  message.shared.push_back(cache_->Fragment(*content, index));
   return message;
 }
 
@@ -114,7 +142,8 @@ OutgoingMessage WatchSession::Status(const ViewState& state, Instant now) {
   return message;
 }
 
-void WatchSession::AddHeader(const ViewState& state, OutgoingMessage* message) const {
+void WatchSession::AddHeader(const ViewState& state, OutgoingMessage* message) {
+  if (complete_ != nullptr) held_ = complete_->token;
   const std::shared_ptr<const ViewPosition> position =
       complete_ != nullptr ? complete_
                            : PositionBeforeFirst(topic_->source(), state.position->token.epoch);
@@ -123,24 +152,21 @@ void WatchSession::AddHeader(const ViewState& state, OutgoingMessage* message) c
 }
 
 OutgoingMessage WatchSession::Compose(v1::WatchResponse own, Instant now) {
-  if (!first_sent_) own.set_watch_id(watch_id_);
+  if (!first_sent_) own.set_watch_id(watch_id());
   first_sent_ = true;
   last_message_ = now;
   if (own.in_sync() && spec_.until_in_sync) end_ = absl::OkStatus();
   return {own.SerializeAsString(), {}};
 }
 
-void WatchSession::MoveOn(const ViewState& state) {
-  // A version in which the view did not change needs no message: the next one of any kind tells its
-  // number.
-  if (complete_ != nullptr && complete_->view_digest() == state.position->view_digest()) {
-    complete_ = state.position;
-  }
+void WatchSession::Complete(std::shared_ptr<const ViewPosition> position) {
+  complete_ = std::move(position);
+  watcher_->NoteComplete(complete_);
 }
 
 bool WatchSession::InSync(const ViewState& state) const {
   return complete_ != nullptr && state.view != nullptr &&
-         complete_->view_digest() == state.position->view_digest();
+         complete_->IsUpToDateWith(*state.position, spec_.every_version);
 }
 
 }  // namespace confstream

@@ -4,36 +4,25 @@
 #define CONFSTREAM_SERVER_FANOUT_WATCH_SESSION_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
 #include "confstream/v1/config_service.pb.h"
 #include "server/base/clock.h"
 #include "server/fanout/message_cache.h"
 #include "server/fanout/resume_token.h"
-#include "server/fanout/view.h"
+#include "server/fanout/view_message.h"
+#include "server/fanout/view_position.h"
 #include "server/fanout/view_snapshot.h"
+#include "server/fanout/view_state.h"
 #include "server/fanout/view_topic.h"
+#include "server/fanout/watch_spec.h"
+#include "server/fanout/watcher.h"
 
 namespace confstream {
-
-// A WatchRequest, checked.
-struct WatchSpec {
-  std::string source;
-  std::optional<View> view;          // set
-  bool resumes = false;              // the request has a token
-  std::optional<ResumeToken> token;  // unset with `resumes`: not one of this server's making
-  bool until_in_sync = false;
-  absl::Duration heartbeat_interval = absl::InfiniteDuration();
-  absl::Duration min_update_interval = absl::ZeroDuration();
-  std::string client_id;
-  std::map<std::string, std::string> labels;
-};
 
 // One message: the parts, written one after the other, are the serialized WatchResponse.
 struct OutgoingMessage {
@@ -45,7 +34,8 @@ struct OutgoingMessage {
 // whatever the reader does. Thread-compatible: the stream's lock guards it.
 class WatchSession {
  public:
-  WatchSession(WatchSpec spec, std::string watch_id, std::shared_ptr<ViewTopic> topic,
+  // What becomes of the stream is noted in `watcher`.
+  WatchSession(WatchSpec spec, std::shared_ptr<Watcher> watcher, std::shared_ptr<ViewTopic> topic,
                MessageCache* cache);
 
   // The next message, if one is due: what remains of a version once started; what settles the
@@ -59,24 +49,28 @@ class WatchSession {
   // After Next() had nothing: set if the stream is over, and how.
   const std::optional<absl::Status>& end() const { return end_; }
 
-  const std::string& watch_id() const { return watch_id_; }
+  const std::string& watch_id() const { return watcher_->watch_id(); }
   const std::shared_ptr<ViewTopic>& topic() const { return topic_; }
 
  private:
-  OutgoingMessage Settle(const ViewState& state, Instant now);
-  void Begin(std::shared_ptr<const ViewSnapshot> view, v1::WatchReason reason, Instant now);
+  std::optional<OutgoingMessage> Settle(const ViewState& state, Instant now);
+  // Begins the next content that is due for a client that stands at `run`, which is of use with
+  // every_version only. Unset: it can no longer be had, and end_ says so.
+  std::optional<OutgoingMessage> Update(const ViewState& state, const ViewRun& run, Instant now);
+  OutgoingMessage Begin(const ViewState& state, const std::shared_ptr<const ViewSnapshot>& target,
+                        v1::WatchReason reason, Instant now);
   OutgoingMessage NextFragment(Instant now);
   OutgoingMessage Heartbeat(const ViewState& state, bool in_sync, Instant now);
   OutgoingMessage Status(const ViewState& state, Instant now);
   // Adds the header that tells up to which version the stream is complete.
-  void AddHeader(const ViewState& state, OutgoingMessage* message) const;
+  void AddHeader(const ViewState& state, OutgoingMessage* message);
   // Sets the fields that every message may have, and notes that a message was sent.
   OutgoingMessage Compose(v1::WatchResponse own, Instant now);
-  void MoveOn(const ViewState& state);
+  void Complete(std::shared_ptr<const ViewPosition> position);
   bool InSync(const ViewState& state) const;
 
   const WatchSpec spec_;
-  const std::string watch_id_;
+  const std::shared_ptr<Watcher> watcher_;
   const std::shared_ptr<ViewTopic> topic_;
   MessageCache* const cache_;
 
@@ -84,9 +78,10 @@ class WatchSession {
   bool settled_ = false;     // the first answer was given
   std::shared_ptr<const ViewPosition>
       complete_;                         // up to which the stream is complete; null: nothing
+  std::optional<ResumeToken> held_;      // what the client calls its own: a token that it was sent
   std::optional<uint64_t> told_status_;  // EncodedStatus::number; unset: none
   int64_t last_change_number_ = 0;       // of the last content sent, or settled on
-  std::shared_ptr<const ViewSnapshot> sending_;  // a version that was started
+  std::shared_ptr<const ViewMessage> sending_;  // a version that was started
   size_t next_fragment_ = 0;
   v1::WatchReason reason_ = v1::WATCH_REASON_UNSPECIFIED;
   int64_t skipped_versions_ = 0;

@@ -54,6 +54,11 @@ class RecordingStream final : public Subscriber,
     return Await([this, version]()
                      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return version_ >= version; });
   }
+  bool AwaitVersionOrEnd(int64_t version) {
+    return Await([this, version]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return version_ >= version || end_.has_value();
+    });
+  }
   // Waits for the end of the stream. Unset: it did not end within half a minute.
   std::optional<absl::Status> AwaitEnd() {
     Await([this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return end_.has_value(); });

@@ -13,7 +13,9 @@
 #include "server/fanout/message_cache.h"
 #include "server/fanout/messages.h"
 #include "server/fanout/watch_session.h"
+#include "server/fanout/watcher.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/fake_history.h"
 #include "tests/fakes/received_message.h"
 #include "tests/fakes/snapshots.h"
 
@@ -25,13 +27,15 @@ class SessionDriver {
   explicit SessionDriver(std::vector<std::string> globs = {})
       : view_(*View::Parse(std::move(globs))) {
     state_.position = PositionBeforeFirst("app", kEpochA);
+    state_.history = history_;
     Say(SourceCondition::kWaiting);
   }
 
-  // The source has a new version. Its condition stays what it is.
+  // The source has a new version, and retains it. Its condition stays what it is.
   void Publish(int64_t version, const Files& files, const std::string& epoch = kEpochA) {
-    state_.view = std::make_shared<const ViewSnapshot>(MakeSnapshot(version, files, "app", epoch),
-                                                       view_, state_.view.get());
+    const auto snapshot = MakeSnapshot(version, files, "app", epoch);
+    history_->Add(snapshot);
+    state_.view = std::make_shared<const ViewSnapshot>(snapshot, view_, state_.view.get());
     state_.position = state_.view->position();
     if (topic_ != nullptr) topic_->SetState(state_);
   }
@@ -64,7 +68,8 @@ class SessionDriver {
     spec.source = "app";
     spec.view = view_;
     topic_ = std::make_shared<ViewTopic>("app", view_, state_);
-    session_ = std::make_unique<WatchSession>(std::move(spec), "the-watch-id", topic_, &cache_);
+    watcher_ = std::make_shared<Watcher>("the-watch-id", spec, topic_, clock_.WallNow());
+    session_ = std::make_unique<WatchSession>(std::move(spec), watcher_, topic_, &cache_);
   }
   // Opens the stream with a token.
   void Resume(const std::optional<ResumeToken>& token, WatchSpec spec = WatchSpec()) {
@@ -95,6 +100,8 @@ class SessionDriver {
   ResumeToken token() const { return state_.position->token; }
   const View& view() const { return view_; }
   WatchSession& session() { return *session_; }
+  Watcher& watcher() { return *watcher_; }
+  FakeHistory& history() { return *history_; }
   FakeClock& clock() { return clock_; }
   // How long until something may be due without news.
   absl::Duration DueIn() { return session_->NextDue() - clock_.Now(); }
@@ -103,9 +110,11 @@ class SessionDriver {
   const View view_;
   FakeClock clock_;
   MessageCache cache_{int64_t{64} << 20};
+  const std::shared_ptr<FakeHistory> history_ = std::make_shared<FakeHistory>();
   ViewState state_;
   uint64_t statuses_ = 0;
   std::shared_ptr<ViewTopic> topic_;
+  std::shared_ptr<Watcher> watcher_;
   std::unique_ptr<WatchSession> session_;
 };
 

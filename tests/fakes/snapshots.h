@@ -56,11 +56,14 @@ inline std::shared_ptr<const Snapshot> MakeSnapshot(int64_t version, const Files
 }
 
 // SERVING `snapshot`.
-inline std::shared_ptr<SourceState> ServingState(std::shared_ptr<const Snapshot> snapshot) {
+inline std::shared_ptr<SourceState> ServingState(
+    std::shared_ptr<const Snapshot> snapshot,
+    std::shared_ptr<const RetainedVersions> history = nullptr) {
   auto state = std::make_shared<SourceState>();
   state->source = snapshot->source;
   state->epoch = snapshot->epoch;
   state->snapshot = std::move(snapshot);
+  state->history = std::move(history);
   state->status.condition = SourceCondition::kServing;
   return state;
 }
