@@ -1,17 +1,21 @@
 // confstreamd: settings, wiring, signals.
 //
 //   inotify -> EventSource -> SourceWatcher -> Publisher -> WatchHub -> WatchStream -> client
-
+//                                                 |
+//                                              History
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_join.h"
 #include "server/base/clock.h"
@@ -21,10 +25,14 @@
 #include "server/config/config_loader.h"
 #include "server/config/server_config.h"
 #include "server/fanout/watch_hub.h"
+#include "server/history/history.h"
+#include "server/publish/offline_validation.h"
 #include "server/publish/publisher.h"
+#include "server/serve/admin_service.h"
 #include "server/serve/config_service.h"
 #include "server/serve/grpc_server.h"
 #include "server/serve/health_reporter.h"
+#include "server/validate/schema_set.h"
 #include "server/watch/inotify_event_source.h"
 #include "server/watch/source_watcher.h"
 
@@ -62,27 +70,34 @@ class SourceSet {
       : hub_(hub), health_(health), publisher_(publisher), watcher_(watcher) {}
 
   // Adds, changes and removes sources until they are those of `config`. Sources that did not change
-  // notice nothing.
-  void Apply(const ServerConfig& config) {
+  // notice nothing. If schemas of one cannot be loaded, all stays as it was.
+  absl::Status Apply(const ServerConfig& config) {
     std::map<std::string, SourceConfig> wanted;
-    for (const SourceConfig& source : config.sources) wanted.emplace(source.name, source);
+    std::map<std::string, std::shared_ptr<const SchemaSet>> schemas;
+    for (const SourceConfig& source : config.sources) {
+      wanted.emplace(source.name, source);
+      auto loaded = SchemaSet::Load(source.rules);
+      if (!loaded.ok()) return loaded.status();
+      schemas.emplace(source.name, *std::move(loaded));
+    }
     for (const auto& [name, source] : sources_) {
       if (wanted.count(name) == 0) Remove(name);
     }
     for (const auto& [name, source] : wanted) {
       const auto found = sources_.find(name);
-      if (found == sources_.end() || !(found->second == source)) Put(source);
+      if (found == sources_.end() || !(found->second == source)) Put(source, schemas[name]);
     }
     sources_ = std::move(wanted);
+    return absl::OkStatus();
   }
 
  private:
   // Downstream first: whoever is told of a source finds it known further on.
-  void Put(const SourceConfig& source) {
+  void Put(const SourceConfig& source, std::shared_ptr<const SchemaSet> schemas) {
     const uint64_t incarnation = ++incarnations_;
     hub_->AddSource(source.name);
     health_->AddSource(source.name, source.required);
-    publisher_->AddSource(source, incarnation);
+    publisher_->AddSource(source, std::move(schemas), incarnation);
     watcher_->AddSource(source, incarnation);
   }
 
@@ -105,19 +120,40 @@ class SourceSet {
 void Reload(const ConfigLoader& loader, const ServerConfig& running, SourceSet* sources,
             SourceWatcher* watcher, Logger* log) {
   absl::StatusOr<ServerConfig> config = loader.Load();
-  if (!config.ok()) {
-    log->Error("configuration not reloaded, the old one stays",
-               {{"reason", config.status().message()}});
+  const absl::Status applied = config.ok() ? sources->Apply(*config) : config.status();
+  if (!applied.ok()) {
+    log->Error("configuration not reloaded, the old one stays", {{"reason", applied.message()}});
     return;
   }
-  if (config->listen != running.listen) {
-    log->Warning("listen addresses change with a restart only",
-                 {{"listen", absl::StrJoin(config->listen, " ")}});
+  if (config->listen != running.listen || config->admin_listen != running.admin_listen ||
+      config->admin != running.admin || config->state_dir != running.state_dir) {
+    log->Warning("listen, admin_listen, admin and state_dir change with a restart only", {});
   }
-  sources->Apply(*config);
   watcher->RescanAll();
   log->Info("configuration reloaded", {{"sources", static_cast<int64_t>(config->sources.size())}});
 }
+
+// The servers on all addresses, the admin service where it is wanted.
+absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConfig& config,
+                                                                ConfigService* config_service,
+                                                                AdminService* admin_service,
+                                                                HealthReporter* health) {
+  std::vector<std::unique_ptr<GrpcServer>> servers;
+  for (const bool admin : {false, true}) {
+    const std::vector<std::string>& addresses = admin ? config.admin_listen : config.listen;
+    if (addresses.empty()) continue;
+    std::vector<grpc::Service*> services = {config_service};
+    if (admin || config.admin) services.push_back(admin_service);
+    auto server =
+        GrpcServer::Start({addresses, config.max_streams_per_connection, config.reflection_threads},
+                          services, health);
+    if (!server.ok()) return server.status();
+    servers.push_back(*std::move(server));
+  }
+  return servers;
+}
+
+std::string Addresses(const GrpcServer& server) { return absl::StrJoin(server.addresses(), " "); }
 
 int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const sigset_t signals = BlockSignals();
@@ -126,31 +162,43 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const SystemClock clock;
   PosixFileSystem file_system;
   InotifyEventSource events;
-  WatchHub hub(&clock, {config.max_streams, config.max_views_per_source, config.max_encoded_bytes});
+  const auto history = History::Open(config.state_dir, &clock, log);
+  if (!history.ok()) {
+    log->Error("cannot serve", {{"reason", history.status().message()}});
+    return 1;
+  }
+  WatchHub hub(&clock, {config.max_streams, config.max_views_per_source, config.max_encoded_bytes},
+               log);
   HealthReporter health;
-  Publisher publisher(&clock, &file_system, {&hub, &health}, config.workers, log);
+  Publisher publisher({&clock, &file_system, {&hub, &health}, log}, history->get(), config.workers);
   SourceWatcher watcher(&clock, &file_system, &events, &publisher, log);
   publisher.SetAnswerSink(&watcher);
   SourceSet sources(&hub, &health, &publisher, &watcher);
-  sources.Apply(config);
+  if (const absl::Status applied = sources.Apply(config); !applied.ok()) {
+    log->Error("cannot serve", {{"reason", applied.message()}});
+    return 1;
+  }
   std::thread watching([&watcher] { watcher.Run(); });
   const auto stop_watching = [&] {
     watcher.Stop();
     watching.join();
     publisher.Stop();
+    (*history)->Close();
   };
 
   publisher.AwaitFirstReadings(kFirstReadings);
-  ConfigService service(&clock, &hub, config.stall_timeout);
-  auto server = GrpcServer::Start(
-      {config.listen, config.max_streams_per_connection, config.reflection_threads}, &service,
-      &health);
-  if (!server.ok()) {
-    log->Error("cannot serve", {{"reason", server.status().message()}});
+  ConfigService config_service(&clock, &hub, config.stall_timeout);
+  AdminService admin_service(&hub, &publisher);
+  const auto servers = Listen(config, &config_service, &admin_service, &health);
+  if (!servers.ok()) {
+    log->Error("cannot serve", {{"reason", servers.status().message()}});
     stop_watching();
     return 1;
   }
-  log->Info("ready", {{"listen", absl::StrJoin((*server)->addresses(), " ")},
+  log->Info("ready", {{"listen", Addresses(*servers->front())},
+                      {"admin", servers->size() > 1 ? Addresses(*servers->back())
+                                : config.admin      ? Addresses(*servers->front())
+                                                    : std::string("off")},
                       {"sources", static_cast<int64_t>(config.sources.size())}});
 
   int signal = 0;
@@ -159,18 +207,31 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   }
   log->Info("shutting down", {{"reason", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
   health.Drain();
+  publisher.EndWaits();
   hub.EndAll(ErrorWithReason(absl::StatusCode::kUnavailable, kDraining,
                              "the server is shutting down: connect again in a moment",
                              kComeBackAfter));
-  (*server)->Shutdown(config.shutdown_grace);
+  const Instant deadline = clock.Now() + config.shutdown_grace;
+  for (const auto& server : *servers) {
+    server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
+  }
   stop_watching();
   log->Info("stopped");
   return 0;
 }
 
+int Validate(const SourceConfig& source) {
+  const SystemClock clock;
+  PosixFileSystem file_system;
+  const OfflineReport report = ValidateOffline(source, &clock, &file_system);
+  (report.exit_code == OfflineReport::kValid ? std::cout : std::cerr) << report.text;
+  return report.exit_code;
+}
+
 int Main(int argc, char** argv) {
   const ConfigLoader loader(argc, argv, environ);
   const ConfigLoader::Start start = loader.Begin();
+  if (start.validate.has_value()) return Validate(*start.validate);
   if (!start.config.has_value()) {
     (start.exit_code == 0 ? std::cout : std::cerr) << start.text;
     return start.exit_code;

@@ -11,7 +11,7 @@ namespace {
 class GrpcServerTest : public testing::Test {
  protected:
   absl::StatusOr<std::unique_ptr<GrpcServer>> Start(std::vector<std::string> listen) {
-    return GrpcServer::Start({std::move(listen), 100, 4}, &service_, &health_);
+    return GrpcServer::Start({std::move(listen), 100, 4}, {&service_}, &health_);
   }
   static grpc::Status ListSources(const std::string& address) {
     const auto stub = v1::ConfigService::NewStub(
@@ -46,7 +46,7 @@ TEST_F(GrpcServerTest, AddressInUseIsNamed) {
   ASSERT_TRUE(first.ok());
   const std::string taken = (*first)->addresses()[0];
   HealthReporter health;
-  const auto second = GrpcServer::Start({{"127.0.0.1:0", taken}, 100, 4}, &service_, &health);
+  const auto second = GrpcServer::Start({{"127.0.0.1:0", taken}, 100, 4}, {&service_}, &health);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(second.status().message().find(taken), absl::string_view::npos) << second.status();
   health_.Drain();

@@ -6,23 +6,58 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
 #include "server/fanout/messages.h"
 #include "server/fanout/view_snapshot.h"
 #include "server/serve/grpc_status.h"
+#include "server/serve/paging.h"
 #include "server/serve/watch_request.h"
 #include "server/serve/watch_stream.h"
 
 namespace confstream {
 namespace {
 
-// What clients accept by default, less some room for what a proxy may add.
-constexpr size_t kMaxMessageBytes = (size_t{4} << 20) - (size_t{16} << 10);
-constexpr int kDefaultPageSize = 100;
-constexpr int kMaxPageSize = 1000;
 constexpr size_t kListedViolations = 10;
+
+absl::Status NoSnapshotYet(const SourceState& state) {
+  const std::vector<Violation>& violations = state.status.violations;
+  const std::string why = violations.empty() ? std::string()
+                                             : absl::StrCat(": ", violations[0].path,
+                                                            violations[0].path.empty() ? "" : ": ",
+                                                            violations[0].message);
+  return ErrorWithReason(absl::StatusCode::kUnavailable, kNoSnapshotYet,
+                         absl::StrCat("source `", state.source, "` has nothing valid yet", why),
+                         absl::Seconds(1));
+}
+
+absl::Status NotRetained(const SourceState& state, int64_t version) {
+  const int64_t newest = state.snapshot->version;
+  std::string retained;
+  if (state.sensitive) {
+    retained = absl::StrCat("the source is sensitive, so only the current one, ", newest,
+                            ", is given out");
+  } else {
+    const auto oldest = state.history == nullptr ? nullptr : state.history->FindAfter(0);
+    retained = absl::StrCat("the oldest one retained is ",
+                            oldest == nullptr ? newest : std::min(oldest->version, newest),
+                            ", the newest is ", newest);
+  }
+  return ErrorWithReason(absl::StatusCode::kNotFound, kVersionNotRetained,
+                         absl::StrCat("version ", version, " of source `", state.source,
+                                      "` cannot be had: ", retained));
+}
+
+// The snapshot of `version`, the current one for 0.
+absl::StatusOr<std::shared_ptr<const Snapshot>> FindVersion(const SourceState& state,
+                                                            int64_t version) {
+  if (state.snapshot == nullptr) return NoSnapshotYet(state);
+  if (version == 0 || version == state.snapshot->version) return state.snapshot;
+  std::shared_ptr<const Snapshot> found;
+  if (!state.sensitive && state.history != nullptr) found = state.history->Find(version);
+  if (found == nullptr) return NotRetained(state, version);
+  return found;
+}
 
 }  // namespace
 
@@ -36,6 +71,15 @@ grpc::ServerUnaryReactor* ConfigService::GetSnapshot(grpc::CallbackServerContext
                                                      v1::GetSnapshotResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   reactor->Finish(ToGrpcStatus(Get(*request, response)));
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* ConfigService::ReportOutcome(grpc::CallbackServerContext* context,
+                                                       const v1::ReportOutcomeRequest* request,
+                                                       v1::ReportOutcomeResponse* /*response*/) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(hub_->ReportOutcome(request->watch_id(), request->version(),
+                                                   request->outcome(), request->reason())));
   return reactor;
 }
 
@@ -55,30 +99,17 @@ absl::Status ConfigService::Get(const v1::GetSnapshotRequest& request,
   if (!v1::SnapshotView_IsValid(request.view())) {
     return InvalidRequest("view is not known to this server: use METADATA or FULL");
   }
+  if (request.version() < 0) {
+    return InvalidRequest("version is negative: name one from 1 on, or 0 for the current one");
+  }
   const auto view = ParseView(request.path_globs());
   if (!view.ok()) return view.status();
   const auto state = hub_->Find(request.source());
   if (!state.ok()) return state.status();
-  if ((*state)->snapshot == nullptr) {
-    const SourceStatus& status = (*state)->status;
-    return ErrorWithReason(
-        absl::StatusCode::kUnavailable, kNoSnapshotYet,
-        absl::StrCat("source `", request.source(), "` has nothing valid yet",
-                     status.violations.empty()
-                         ? std::string()
-                         : absl::StrCat(": ", status.violations[0].path,
-                                        status.violations[0].path.empty() ? "" : ": ",
-                                        status.violations[0].message)),
-        absl::Seconds(1));
-  }
-  if (request.version() != 0 && request.version() != (*state)->snapshot->version) {
-    return ErrorWithReason(
-        absl::StatusCode::kNotFound, kVersionNotRetained,
-        absl::StrCat("version ", request.version(), " of source `", request.source(),
-                     "` is not retained; the current one is ", (*state)->snapshot->version));
-  }
-  const ViewSnapshot snapshot((*state)->snapshot, *view, nullptr);
-  FillHeader(snapshot.snapshot(), snapshot.position()->token, response->mutable_header());
+  const auto version = FindVersion(**state, request.version());
+  if (!version.ok()) return version.status();
+  const ViewSnapshot snapshot(*version, *view, nullptr);
+  FillHeader(**version, snapshot.position()->token, response->mutable_header());
   const std::string digest = snapshot.position()->view_digest().Text();
   if (request.if_digest_not() == digest) {
     response->set_unchanged(true);
@@ -111,23 +142,17 @@ absl::Status ConfigService::Get(const v1::GetSnapshotRequest& request,
 
 absl::Status ConfigService::List(const v1::ListSourcesRequest& request,
                                  v1::ListSourcesResponse* response) const {
-  if (request.page_size() < 0 || request.page_size() > kMaxPageSize) {
-    return InvalidRequest(absl::StrCat("page_size is ", request.page_size(),
-                                       ": it must be from 0 to ", kMaxPageSize));
-  }
+  const auto page_size = PageSize(request.page_size());
+  if (!page_size.ok()) return page_size.status();
   // A page token is the name that the page before ended with.
-  std::string after;
-  if (!request.page_token().empty() &&
-      (!absl::WebSafeBase64Unescape(request.page_token(), &after) || after.empty())) {
-    return InvalidRequest("page_token is not one that this server gave: begin without one");
-  }
-  const auto page_size =
-      static_cast<size_t>(request.page_size() == 0 ? kDefaultPageSize : request.page_size());
+  const auto position = DecodePageToken(request.page_token(), 1);
+  if (!position.ok()) return position.status();
+  const std::string after = position->empty() ? std::string() : position->front();
   const std::vector<std::string> names = hub_->SourceNames();
   auto name = after.empty() ? names.begin() : std::upper_bound(names.begin(), names.end(), after);
   size_t size = 0;
   for (; name != names.end(); ++name) {
-    if (static_cast<size_t>(response->sources_size()) == page_size) break;
+    if (static_cast<size_t>(response->sources_size()) == *page_size) break;
     const auto state = hub_->Find(*name);
     if (!state.ok()) continue;  // removed this moment
     v1::SourceSummary summary;
@@ -147,12 +172,12 @@ absl::Status ConfigService::List(const v1::ListSourcesRequest& request,
       summary.mutable_header()->set_epoch((*state)->epoch);
     }
     size += summary.ByteSizeLong();
-    if (size > kMaxMessageBytes / 2 && response->sources_size() > 0) break;
+    if (size > kPageBytes && response->sources_size() > 0) break;
     *response->add_sources() = std::move(summary);
   }
   if (name != names.end() && response->sources_size() > 0) {
     const std::string& last = response->sources(response->sources_size() - 1).header().source();
-    response->set_next_page_token(absl::WebSafeBase64Escape(last));
+    response->set_next_page_token(EncodePageToken({last}));
   }
   return absl::OkStatus();
 }

@@ -15,7 +15,8 @@ namespace confstream {
 // Watch is a raw method: its messages are encoded once for all streams of a view.
 using ConfigServiceBase = v1::ConfigService::WithRawCallbackMethod_Watch<
     v1::ConfigService::WithCallbackMethod_GetSnapshot<
-        v1::ConfigService::WithCallbackMethod_ListSources<v1::ConfigService::Service>>>;
+        v1::ConfigService::WithCallbackMethod_ReportOutcome<
+            v1::ConfigService::WithCallbackMethod_ListSources<v1::ConfigService::Service>>>>;
 
 // Answers from what the hub knows; nothing here waits. Thread-safe.
 class ConfigService final : public ConfigServiceBase {
@@ -28,6 +29,9 @@ class ConfigService final : public ConfigServiceBase {
   grpc::ServerUnaryReactor* GetSnapshot(grpc::CallbackServerContext* context,
                                         const v1::GetSnapshotRequest* request,
                                         v1::GetSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* ReportOutcome(grpc::CallbackServerContext* context,
+                                          const v1::ReportOutcomeRequest* request,
+                                          v1::ReportOutcomeResponse* response) override;
   grpc::ServerUnaryReactor* ListSources(grpc::CallbackServerContext* context,
                                         const v1::ListSourcesRequest* request,
                                         v1::ListSourcesResponse* response) override;

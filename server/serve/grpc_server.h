@@ -1,4 +1,4 @@
-// The gRPC server with everything that it offers: the data plane, health and reflection.
+// A gRPC server with what it offers: services of ours, health and reflection.
 
 #ifndef CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
 #define CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
@@ -11,7 +11,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "server/serve/config_service.h"
 #include "server/serve/health_reporter.h"
 
 namespace confstream {
@@ -27,9 +26,9 @@ class GrpcServer {
  public:
   // Listens on every address. FAILED_PRECONDITION names the one that cannot be had. The pointers
   // must outlive the server.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
-                                                           ConfigService* config_service,
-                                                           HealthReporter* health);
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
+      const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
+      HealthReporter* health);
   ~GrpcServer();
 
   // The addresses listened on, with the port that was chosen where port 0 was asked for.

@@ -24,7 +24,7 @@ void HealthReporter::AddSource(const std::string& name, bool required) {
 void HealthReporter::RemoveSource(const std::string& name) {
   MutexLock lock(&mu_);
   if (sources_.erase(name) == 0) return;
-  if (health_ != nullptr) health_->SetServingStatus(absl::StrCat("source/", name), false);
+  for (auto* health : health_) health->SetServingStatus(absl::StrCat("source/", name), false);
   ReportServiceLocked();
 }
 
@@ -41,29 +41,29 @@ void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
 
 void HealthReporter::Start(grpc::HealthCheckServiceInterface* health) {
   MutexLock lock(&mu_);
-  health_ = health;
-  health_->SetServingStatus("", true);
+  health_.push_back(health);
+  health->SetServingStatus("", true);
   for (const auto& [name, source] : sources_) ReportLocked(name, source);
   ReportServiceLocked();
 }
 
 void HealthReporter::Drain() {
   MutexLock lock(&mu_);
-  if (health_ != nullptr) health_->Shutdown();
-  health_ = nullptr;
+  for (auto* health : health_) health->Shutdown();
+  health_.clear();
 }
 
 void HealthReporter::ReportLocked(const std::string& name, const Source& source) {
-  if (health_ == nullptr) return;
-  health_->SetServingStatus(absl::StrCat("source/", name), source.holds_snapshot);
+  for (auto* health : health_) {
+    health->SetServingStatus(absl::StrCat("source/", name), source.holds_snapshot);
+  }
 }
 
 void HealthReporter::ReportServiceLocked() {
-  if (health_ == nullptr) return;
   const bool serving = std::all_of(sources_.begin(), sources_.end(), [](const auto& entry) {
     return !entry.second.required || entry.second.holds_snapshot;
   });
-  health_->SetServingStatus(kServiceName, serving);
+  for (auto* health : health_) health->SetServingStatus(kServiceName, serving);
 }
 
 }  // namespace confstream

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "server/base/mutex.h"
 #include "server/snapshot/source_state.h"
@@ -27,7 +28,7 @@ class HealthReporter final : public SourceStateSink {
   void RemoveSource(const std::string& name);
   void Update(std::shared_ptr<const SourceState> state) override;
 
-  // From now on reports to `health`, which must live until Drain() has returned.
+  // From now on reports to `health`, too, which must live until Drain() has returned.
   void Start(grpc::HealthCheckServiceInterface* health);
   // Reports NOT_SERVING for everything, for good.
   void Drain();
@@ -43,7 +44,7 @@ class HealthReporter final : public SourceStateSink {
   void ReportServiceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   Mutex mu_;
-  grpc::HealthCheckServiceInterface* health_ ABSL_GUARDED_BY(mu_) = nullptr;
+  std::vector<grpc::HealthCheckServiceInterface*> health_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Source> sources_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -37,22 +37,10 @@ absl::Status CheckText(absl::string_view what, const std::string& text) {
   return absl::OkStatus();
 }
 
-absl::Status CheckModes(const v1::WatchRequest& request) {
-  if (request.mode() == v1::WATCH_MODE_DELTA) {
-    return ErrorWithReason(absl::StatusCode::kUnimplemented, kNotImplemented,
-                           "mode DELTA needs a server with history, which this one is not yet: "
-                           "use mode SNAPSHOT");
-  }
-  if (request.every_version()) {
-    return ErrorWithReason(absl::StatusCode::kUnimplemented, kNotImplemented,
-                           "every_version needs a server with history, which this one is not "
-                           "yet: leave it out to follow the newest version");
-  }
-  if (!v1::WatchMode_IsValid(request.mode())) {
-    return InvalidRequest(absl::StrCat("mode ", static_cast<int>(request.mode()),
-                                       " is not known to this server: use SNAPSHOT"));
-  }
-  return absl::OkStatus();
+absl::Status CheckMode(const v1::WatchRequest& request) {
+  if (v1::WatchMode_IsValid(request.mode())) return absl::OkStatus();
+  return InvalidRequest(absl::StrCat("mode ", static_cast<int>(request.mode()),
+                                     " is not known to this server: use SNAPSHOT or DELTA"));
 }
 
 absl::Status CheckIdentity(const v1::WatchRequest& request) {
@@ -93,7 +81,7 @@ absl::StatusOr<WatchSpec> ParseWatchRequest(const v1::WatchRequest& request) {
   if (request.source().empty()) {
     return InvalidRequest("source is empty: name one, ListSources tells which there are");
   }
-  absl::Status status = CheckModes(request);
+  absl::Status status = CheckMode(request);
   status.Update(CheckIdentity(request));
   if (!status.ok()) return status;
 
@@ -104,6 +92,8 @@ absl::StatusOr<WatchSpec> ParseWatchRequest(const v1::WatchRequest& request) {
   spec.view = *std::move(view);
   spec.resumes = !request.resume_token().empty();
   if (spec.resumes) spec.token = ResumeToken::Decode(request.resume_token());
+  spec.deltas = request.mode() == v1::WATCH_MODE_DELTA;
+  spec.every_version = request.every_version();
   spec.until_in_sync = request.until_in_sync();
   spec.heartbeat_interval = kDefaultHeartbeat;
   if (request.has_heartbeat_interval()) {

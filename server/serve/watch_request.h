@@ -9,12 +9,12 @@
 #include "confstream/v1/config_service.pb.h"
 #include "google/protobuf/repeated_ptr_field.h"
 #include "server/fanout/view.h"
-#include "server/fanout/watch_session.h"
+#include "server/fanout/watch_spec.h"
 
 namespace confstream {
 
-// What the request asks for, with defaults filled in. INVALID_ARGUMENT, UNIMPLEMENTED: as
-// ConfigService.Watch documents.
+// What the request asks for, with defaults filled in. INVALID_ARGUMENT: as ConfigService.Watch
+// documents.
 absl::StatusOr<WatchSpec> ParseWatchRequest(const v1::WatchRequest& request);
 
 // The view that the globs of a request describe. INVALID_ARGUMENT, with reason, as the API

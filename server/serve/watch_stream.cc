@@ -43,6 +43,7 @@ void WatchStream::Open(const grpc::ByteBuffer& request) {
   } else {
     spec = InvalidRequest("the request is not a valid WatchRequest: all its strings must be UTF-8");
   }
+  if (spec.ok()) spec->peer = context_->peer();
   absl::StatusOr<std::unique_ptr<WatchSession>> session =
       spec.ok() ? hub_->Open(*std::move(spec), self_) : spec.status();
   MutexLock lock(&mu_);
