@@ -1,29 +1,21 @@
 // The command `confstream` against a server that plays scripts: in this process where output and
 // exit code are the matter, as the real program where signals and pipes are.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/commands.h"
 #include "client/cli/exit_code.h"
 #include "confstream/internal/grpc_protocols.pb.h"
-#include "server/base/clock.h"
-#include "server/base/unique_fd.h"
+#include "tests/fakes/client_program.h"
 #include "tests/fakes/scripted_config_service.h"
-
-extern char** environ;
 
 namespace confstream {
 namespace {
@@ -310,6 +302,77 @@ TEST_F(ConfstreamCommandTest, WatchAsksForWhatTheOptionsSay) {
   EXPECT_EQ(request.client_id(), "me");
 }
 
+TEST_F(ConfstreamCommandTest, WatchAsksForDeltasAndEveryVersionAndPrintsTheSame) {
+  const ScriptedVersion first = App(1, {{"a", "one\n"}, {"b", "x\n"}});
+  const ScriptedVersion second = App(2, {{"a", "two\n"}});
+  Play(Then(SnapshotOf(first), {DeltaOf(first, second)}), true);
+  const Outcome outcome = Run({"watch", "app", "--delta", "--every-version", "--count", "2"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(server_.requests().at(0).mode(), v1::WATCH_MODE_DELTA);
+  EXPECT_TRUE(server_.requests().at(0).every_version());
+  EXPECT_THAT(outcome.out, HasSubstr("--- a/a\n+++ b/a\n@@ -1 +1 @@\n-one\n+two\n"
+                                     "--- a/b\n+++ /dev/null\n"));
+}
+
+TEST_F(ConfstreamCommandTest, PinRollbackAndHistoryThatFailsAreShownEverywhere) {
+  ScriptedVersion version = App(7, {{"a", "1"}});
+  std::vector<v1::WatchResponse> messages = SnapshotOf(version);
+  v1::ResponseHeader* const header = messages[0].mutable_header();
+  header->set_origin(v1::SNAPSHOT_ORIGIN_ROLLBACK);
+  header->set_rolled_back_to(3);
+  v1::SourceSummary summary = Summary(version, v1::SOURCE_STATE_SERVING);
+  *summary.mutable_header() = *header;
+  v1::SourceStatus* const status = summary.mutable_status();
+  status->mutable_pin()->set_version(3);
+  status->mutable_pin()->set_reason("checkout\x07");
+  status->mutable_history()->set_state(v1::HISTORY_STATE_FAILING);
+  status->mutable_history()->set_problem("/state is full: make room");
+  messages.push_back(StatusAt(version, *status));
+  *messages.back().mutable_header() = *header;
+  Play(messages);
+
+  v1::ListSourcesResponse page;
+  *page.add_sources() = summary;
+  server_.List({page});
+  server_.SetHealth("confstream.v1.ConfigService", true);
+  for (const auto& args : std::vector<std::vector<std::string>>{
+           {"ls"}, {"status"}, {"watch", "app", "--timeout", "300ms"}}) {
+    const Outcome outcome = Run(args);
+    EXPECT_THAT(outcome.out, HasSubstr("pinned to the content of version 3: checkout\\x07"))
+        << args[0];
+    EXPECT_THAT(outcome.out, HasSubstr("is not written to disk: /state is full: make room"))
+        << args[0];
+    EXPECT_THAT(outcome.out, ::testing::ContainsRegex("rol.* 3")) << args[0];
+  }
+  const json parsed = json::parse(Run({"status", "-o", "json"}).out);
+  EXPECT_EQ(parsed["sources"][0]["pin"]["version"], 3);
+  EXPECT_EQ(parsed["sources"][0]["history"]["state"], "FAILING");
+  EXPECT_EQ(parsed["sources"][0]["rolled_back_to"], 3);
+}
+
+TEST_F(ConfstreamCommandTest, GetOfARetainedVersionChecksWhatItPrints) {
+  v1::GetSnapshotResponse response;
+  const ScriptedVersion version = App(2, {{"a.yaml", "a: 1\n"}});
+  *response.mutable_header() = HeaderOf(version);
+  *response.mutable_snapshot() = SnapshotOf(version)[0].snapshot();
+  server_.Retain(response);
+  Outcome outcome = Run({"get", "app", "a.yaml", "--version", "2"});
+  EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
+  EXPECT_EQ(outcome.out, "a: 1\n");
+  EXPECT_EQ(server_.get_requests().at(0).version(), 2);
+  EXPECT_THAT(server_.get_requests().at(0).path_globs(), ElementsAre("a.yaml"));
+
+  response.mutable_snapshot()->mutable_files(0)->set_content("a: 2\n");
+  server_.Retain(response);
+  outcome = Run({"get", "app", "--version", "2"});
+  EXPECT_EQ(outcome.code, kExitError);
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("have the digest"));
+
+  server_.Retain({}, grpc::Status(grpc::StatusCode::NOT_FOUND, "version 2 is gone"));
+  EXPECT_EQ(Run({"get", "app", "--version", "2"}).code, kExitNotFound);
+}
+
 TEST_F(ConfstreamCommandTest, WatchOfARemovedSourceEndsWithNotFound) {
   WatchScript script;
   script.messages = SnapshotOf(App(1, {{"a", "1"}}));
@@ -346,68 +409,10 @@ TEST_F(ConfstreamCommandTest, HelpNamesTheExitCodesAndWrongUsageIsAnError) {
   }
 }
 
-// The program itself, with its output on a pipe.
-class Program {
- public:
-  explicit Program(std::vector<std::string> args) {
-    int out[2];
-    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
-    out_ = UniqueFd(out[0]);
-    const UniqueFd theirs(out[1]);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
-    args.insert(args.begin(), "confstream");
-    std::vector<char*> argv;
-    for (std::string& arg : args) argv.push_back(arg.data());
-    argv.push_back(nullptr);
-    EXPECT_EQ(posix_spawn(&pid_, CONFSTREAM_COMMAND, &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-  }
-  ~Program() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-  }
-
-  // True once the output holds `text`; false if it ends or 20 s pass before.
-  bool AwaitOutput(const std::string& text) {
-    const Instant deadline = clock_.Now() + absl::Seconds(20);
-    while (!absl::StrContains(seen_, text)) {
-      pollfd readable{out_.get(), POLLIN, 0};
-      const auto left = absl::ToInt64Milliseconds(deadline - clock_.Now());
-      if (left <= 0 || poll(&readable, 1, static_cast<int>(left)) <= 0) return false;
-      char buffer[4096];
-      const ssize_t got = read(out_.get(), buffer, sizeof(buffer));
-      if (got <= 0) return false;
-      seen_.append(buffer, static_cast<size_t>(got));
-    }
-    return true;
-  }
-
-  void CloseOutput() { out_.Reset(); }
-  void Signal(int number) { kill(pid_, number); }
-
-  // The exit code; -N if signal N ended it. ctest's own limit is the deadline.
-  int Wait() {
-    int status = 0;
-    EXPECT_EQ(waitpid(pid_, &status, 0), pid_);
-    pid_ = -1;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-
- private:
-  const SystemClock clock_{};
-  UniqueFd out_;
-  pid_t pid_ = -1;
-  std::string seen_;
-};
-
 TEST_F(ConfstreamCommandTest, SignalsEndAWatchCleanly) {
   for (const int number : {SIGINT, SIGTERM}) {
     Play(SnapshotOf(App(1, {{"a", "1"}})), true);
-    Program program({"watch", "app", "--server", server_.address()});
+    ClientProgram program({"watch", "app", "--server", server_.address()});
     ASSERT_TRUE(program.AwaitOutput("version 1"));
     program.Signal(number);
     EXPECT_EQ(program.Wait(), 0);
@@ -416,7 +421,7 @@ TEST_F(ConfstreamCommandTest, SignalsEndAWatchCleanly) {
 
 TEST_F(ConfstreamCommandTest, ASignalBeforeTheCountIsReachedIsTold) {
   Play(SnapshotOf(App(1, {{"a", "1"}})), true);
-  Program program({"watch", "app", "--count", "2", "--server", server_.address()});
+  ClientProgram program({"watch", "app", "--count", "2", "--server", server_.address()});
   ASSERT_TRUE(program.AwaitOutput("version 1"));
   program.Signal(SIGTERM);
   EXPECT_EQ(program.Wait(), 128 + SIGTERM);
@@ -424,7 +429,7 @@ TEST_F(ConfstreamCommandTest, ASignalBeforeTheCountIsReachedIsTold) {
 
 TEST_F(ConfstreamCommandTest, AReaderThatLeavesEndsAQuietWatch) {
   Play(SnapshotOf(App(1, {{"a", "1"}})), true);
-  Program program({"watch", "app", "--server", server_.address()});
+  ClientProgram program({"watch", "app", "--server", server_.address()});
   ASSERT_TRUE(program.AwaitOutput("version 1"));
   program.CloseOutput();
   EXPECT_EQ(program.Wait(), 0);
@@ -432,7 +437,7 @@ TEST_F(ConfstreamCommandTest, AReaderThatLeavesEndsAQuietWatch) {
 
 TEST_F(ConfstreamCommandTest, AReaderThatLeavesEndsGetWithoutComplaint) {
   Play(SnapshotOf(App(1, {{"big", std::string(size_t{4} << 20, 'x')}})));
-  Program program({"get", "app", "big", "--server", server_.address()});
+  ClientProgram program({"get", "app", "big", "--server", server_.address()});
   ASSERT_TRUE(program.AwaitOutput("xxx"));
   program.CloseOutput();
   EXPECT_EQ(program.Wait(), 0);
@@ -444,7 +449,7 @@ TEST_F(ConfstreamCommandTest, UnixSocketsAreServersToo) {
   const std::string address = absl::StrCat("unix:", directory, "/s");
   {
     ScriptedConfigService server(address);
-    Program program({"status", "--health", "--server", address});
+    ClientProgram program({"status", "--health", "--server", address});
     EXPECT_TRUE(program.AwaitOutput("SERVING"));
     EXPECT_EQ(program.Wait(), 0);
   }

@@ -16,6 +16,15 @@ int RunLs(const Invocation& invocation, const Console& console);
 int RunGet(const Invocation& invocation, const Console& console);
 int RunWatch(const Invocation& invocation, const Console& console);
 int RunStatus(const Invocation& invocation, const Console& console);
+int RunHistory(const Invocation& invocation, const Console& console);
+int RunDiff(const Invocation& invocation, const Console& console);
+int RunRollback(const Invocation& invocation, const Console& console);
+int RunUnpin(const Invocation& invocation, const Console& console);
+int RunReload(const Invocation& invocation, const Console& console);
+int RunWho(const Invocation& invocation, const Console& console);
+int RunValidate(const Invocation& invocation, const Console& console);
+int RunSync(const Invocation& invocation, const Console& console);
+int RunExec(const Invocation& invocation, const Console& console);
 
 // All of the program but its process: reads `args` (without the program's name) and runs the
 // command. console->color is set from them.

@@ -14,20 +14,42 @@ bool WantsColor(ColorMode mode, const Console& console) {
          (terminal == nullptr || std::string(terminal) != "dumb");
 }
 
+bool CanBeRaw(Invocation::Command command) {
+  return command == Invocation::Command::kGet || command == Invocation::Command::kWatch;
+}
+
 int Run(const Invocation& invocation, const Console& console) {
+  if (invocation.output == OutputFormat::kRaw && !CanBeRaw(invocation.command)) {
+    console.Say("--output raw prints the bytes of a file: it is for `get` and `watch`");
+    return kExitError;
+  }
   switch (invocation.command) {
     case Invocation::Command::kLs:
-    case Invocation::Command::kStatus:
-      if (invocation.output == OutputFormat::kRaw) {
-        console.Say("--output raw prints the bytes of a file: it is for `get` and `watch`");
-        return kExitError;
-      }
-      return invocation.command == Invocation::Command::kLs ? RunLs(invocation, console)
-                                                            : RunStatus(invocation, console);
+      return RunLs(invocation, console);
     case Invocation::Command::kGet:
       return RunGet(invocation, console);
     case Invocation::Command::kWatch:
       return RunWatch(invocation, console);
+    case Invocation::Command::kStatus:
+      return RunStatus(invocation, console);
+    case Invocation::Command::kHistory:
+      return RunHistory(invocation, console);
+    case Invocation::Command::kDiff:
+      return RunDiff(invocation, console);
+    case Invocation::Command::kRollback:
+      return RunRollback(invocation, console);
+    case Invocation::Command::kUnpin:
+      return RunUnpin(invocation, console);
+    case Invocation::Command::kReload:
+      return RunReload(invocation, console);
+    case Invocation::Command::kWho:
+      return RunWho(invocation, console);
+    case Invocation::Command::kValidate:
+      return RunValidate(invocation, console);
+    case Invocation::Command::kSync:
+      return RunSync(invocation, console);
+    case Invocation::Command::kExec:
+      return RunExec(invocation, console);
   }
   return kExitError;
 }

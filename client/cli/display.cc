@@ -56,6 +56,12 @@ absl::Time FromProto(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
+void ToProto(absl::Duration duration, google::protobuf::Duration* out) {
+  const int64_t seconds = absl::IDivDuration(duration, absl::Seconds(1), &duration);
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
 std::string LocalTime(absl::Time time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
 }
@@ -68,6 +74,42 @@ std::string ViolationText(const v1::Violation& violation) {
   }
   absl::StrAppend(&text, " ", violation.rule(), ": ", violation.message());
   return SafeForTerminal(text);
+}
+
+std::string OriginText(const v1::ResponseHeader& header) {
+  switch (header.origin()) {
+    case v1::SNAPSHOT_ORIGIN_UNSPECIFIED:
+      return "-";
+    case v1::SNAPSHOT_ORIGIN_FILES:
+      return "files";
+    case v1::SNAPSHOT_ORIGIN_ROLLBACK:
+      return absl::StrCat("rollback of ", header.rolled_back_to());
+    default:
+      return ShortName(header.origin());
+  }
+}
+
+std::string PinText(const v1::Pin& pin) {
+  std::string text = absl::StrCat("pinned to the content of version ", pin.version());
+  if (pin.has_pin_time()) {
+    absl::StrAppend(&text, " since ", LocalTime(FromProto(pin.pin_time())));
+  }
+  if (pin.has_expire_time()) {
+    absl::StrAppend(&text, ", until ", LocalTime(FromProto(pin.expire_time())));
+  }
+  if (!pin.reason().empty()) absl::StrAppend(&text, ": ", SafeForTerminal(pin.reason()));
+  return text;
+}
+
+std::vector<std::string> Remarks(absl::string_view source, const v1::SourceStatus& status) {
+  std::vector<std::string> remarks;
+  const std::string name = SafeForTerminal(source);
+  if (status.has_pin()) remarks.push_back(absl::StrCat(name, " is ", PinText(status.pin())));
+  if (status.history().state() == v1::HISTORY_STATE_FAILING) {
+    remarks.push_back(absl::StrCat("the history of ", name, " is not written to disk: ",
+                                   SafeForTerminal(status.history().problem())));
+  }
+  return remarks;
 }
 
 Color ColorOf(v1::SourceState state) {

@@ -4,11 +4,13 @@
 #ifndef CONFSTREAM_CLIENT_CLI_DISPLAY_H_
 #define CONFSTREAM_CLIENT_CLI_DISPLAY_H_
 
+#include <google/protobuf/duration.pb.h>
 #include <google/protobuf/generated_enum_reflection.h>
 #include <google/protobuf/timestamp.pb.h>
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -31,11 +33,20 @@ std::string ShortDigest(absl::string_view digest);
 std::string HumanBytes(int64_t bytes);
 
 absl::Time FromProto(const google::protobuf::Timestamp& time);
+void ToProto(absl::Duration duration, google::protobuf::Duration* out);
 // 2026-01-31 10:00:00, in the local time zone.
 std::string LocalTime(absl::Time time);
 
-// `path:line:column rule: message`, as compilers write it.
+// `path:line:column rule: message`.
 std::string ViolationText(const v1::Violation& violation);
+
+// "files", or "rollback of 3"; "-" if there is no snapshot.
+std::string OriginText(const v1::ResponseHeader& header);
+// "pinned to the content of version 3 since ..., until ...: reason".
+std::string PinText(const v1::Pin& pin);
+// What there is to say about a source besides its state and violations, a sentence each: that it is
+// pinned, that its history is not on disk.
+std::vector<std::string> Remarks(absl::string_view source, const v1::SourceStatus& status);
 
 Color ColorOf(v1::SourceState state);
 

@@ -42,12 +42,23 @@ int Fail(const Console& console, const absl::Status& error, const std::string& a
                                ", and not older than this program?)"));
       return kExitError;
     case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAborted:
       console.Say(said);
       return kExitError;
     default:
       console.Say(ErrorText(error));
       return kExitError;
   }
+}
+
+int FailAdmin(const Console& console, const absl::Status& error, const std::string& address) {
+  if (error.code() != absl::StatusCode::kUnimplemented) return Fail(console, error, address);
+  console.Say(absl::StrCat(
+      "the server at ", address,
+      " does not offer the admin service there: name one of its `admin_listen` addresses with "
+      "--server, or start it with one"));
+  return kExitError;
 }
 
 int FinishOutput(const Console& console, int code) {

@@ -4,6 +4,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/queries.h"
 #include "client/cli/structured_output.h"
 #include "client/cli/table.h"
 #include "client/cpp/connection.h"
@@ -43,6 +44,23 @@ std::string LiteralGlob(const std::string& path) {
     glob += c;
   }
   return glob;
+}
+
+// A retained version, in one message.
+absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> GetVersion(Connection* connection,
+                                                                   const Invocation& invocation) {
+  v1::GetSnapshotRequest request;
+  request.set_source(invocation.source);
+  request.set_version(invocation.version);
+  for (const std::string& path : invocation.paths) request.add_path_globs(LiteralGlob(path));
+  auto response = GetSnapshot(connection, request, invocation.CallTimeout());
+  if (!response.ok()) return response.status();
+  // As if a stream had brought it, so that its digests are checked.
+  v1::WatchResponse message;
+  message.set_in_sync(true);
+  *message.mutable_header() = std::move(*response->mutable_header());
+  *message.mutable_snapshot() = std::move(*response->mutable_snapshot());
+  return SnapshotAssembler().Take(message);
 }
 
 int FailEmpty(const Invocation& invocation, const v1::SourceStatus& status,
@@ -87,35 +105,14 @@ int Print(const ReceivedSnapshot& snapshot, OutputFormat output, const Console& 
     case OutputFormat::kYaml:
       Json json = Json::object();
       AddSnapshot(&json, snapshot);
-      *console.out << (output == OutputFormat::kJson ? JsonText(json) + "\n" : YamlText(json));
+      PrintStructured(json, output, console);
       return kExitOk;
   }
   return kExitError;
 }
 
-}  // namespace
-
-int RunGet(const Invocation& invocation, const Console& console) {
-  const auto connection = Connection::To(invocation.server);
-  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
-
-  // Always Watch with until_in_sync: unlike GetSnapshot it takes content of any size.
-  SourceWatchOptions options;
-  options.request.set_source(invocation.source);
-  options.request.set_until_in_sync(true);
-  options.request.set_client_id(invocation.client_id);
-  if (!invocation.paths.empty())
-    options.request.add_path_globs(LiteralGlob(invocation.paths.front()));
-  options.retry = false;
-  options.time_limit = invocation.CallTimeout();
-  NewestContent content;
-  SourceWatch watch(connection->get(), options, &content);
-  content.StopWhenEmpty(&watch);
-  const absl::Status status = watch.Run();
-  if (!status.ok()) return Fail(console, status, invocation.server);
-  if (content.snapshot() == nullptr) return FailEmpty(invocation, content.nothing_yet(), console);
-
-  const ReceivedSnapshot& snapshot = *content.snapshot();
+int PrintAsked(const ReceivedSnapshot& snapshot, const Invocation& invocation,
+               const Console& console) {
   if (!invocation.paths.empty() && snapshot.Find(invocation.paths.front()) == nullptr) {
     console.Say(absl::StrCat("source ", SafeForTerminal(invocation.source), " has no file `",
                              SafeForTerminal(invocation.paths.front()), "` in version ",
@@ -127,6 +124,36 @@ int RunGet(const Invocation& invocation, const Console& console) {
       snapshot,
       invocation.OutputOr(invocation.paths.empty() ? OutputFormat::kTable : OutputFormat::kRaw),
       console);
+}
+
+}  // namespace
+
+int RunGet(const Invocation& invocation, const Console& console) {
+  const auto connection = Connection::To(invocation.server);
+  if (!connection.ok()) return Fail(console, connection.status(), invocation.server);
+  if (invocation.version > 0) {
+    const auto retained = GetVersion(connection->get(), invocation);
+    if (!retained.ok()) return Fail(console, retained.status(), invocation.server);
+    return PrintAsked(**retained, invocation, console);
+  }
+
+  // Watch with until_in_sync: unlike GetSnapshot it takes content of any size.
+  SourceWatchOptions options;
+  options.request.set_source(invocation.source);
+  options.request.set_until_in_sync(true);
+  options.request.set_client_id(invocation.client_id);
+  for (const std::string& path : invocation.paths) {
+    options.request.add_path_globs(LiteralGlob(path));
+  }
+  options.retry = false;
+  options.time_limit = invocation.CallTimeout();
+  NewestContent content;
+  SourceWatch watch(connection->get(), options, &content);
+  content.StopWhenEmpty(&watch);
+  const absl::Status status = watch.Run();
+  if (!status.ok()) return Fail(console, status, invocation.server);
+  if (content.snapshot() == nullptr) return FailEmpty(invocation, content.nothing_yet(), console);
+  return PrintAsked(*content.snapshot(), invocation, console);
 }
 
 }  // namespace confstream

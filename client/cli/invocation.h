@@ -3,6 +3,8 @@
 #ifndef CONFSTREAM_CLIENT_CLI_INVOCATION_H_
 #define CONFSTREAM_CLIENT_CLI_INVOCATION_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -19,7 +21,21 @@ enum class ColorMode { kAuto, kAlways, kNever };
 
 // Plain data.
 struct Invocation {
-  enum class Command { kLs, kGet, kWatch, kStatus };
+  enum class Command {
+    kLs,
+    kGet,
+    kWatch,
+    kStatus,
+    kHistory,
+    kDiff,
+    kRollback,
+    kUnpin,
+    kReload,
+    kWho,
+    kValidate,
+    kSync,
+    kExec,
+  };
 
   Command command = Command::kLs;
   std::string server;
@@ -27,12 +43,16 @@ struct Invocation {
   std::optional<absl::Duration> timeout;  // unset: the command's default
   ColorMode color = ColorMode::kAuto;
 
-  std::string source;              // empty: all (status)
+  std::string source;              // empty: all (status, who)
   std::vector<std::string> paths;  // of get: at most one, literal; of watch: globs
 
-  // watch
+  int64_t version = 0;  // of get: 0 is the current one; of rollback
+
+  // watch, sync, exec
   int64_t count = 0;  // 0: no end
   bool until_in_sync = false;
+  bool delta = false;
+  bool every_version = false;
   std::optional<absl::Duration> heartbeat;
   std::optional<absl::Duration> min_interval;
   std::string client_id;
@@ -40,7 +60,26 @@ struct Invocation {
   // status
   bool health = false;
 
-  // How long ls, get and status may take.
+  int64_t limit = 20;  // history
+
+  // diff; 0: as DiffSnapshotsRequest has it
+  int64_t from_version = 0;
+  int64_t to_version = 0;
+
+  // rollback
+  std::string reason;
+  std::optional<absl::Duration> expire;
+  std::optional<int64_t> expect;  // unset: the version that is current when the command begins
+
+  // sync, exec, validate
+  std::string directory;  // of exec: empty is one of its own
+  mode_t file_mode = 0644;
+
+  // exec
+  std::vector<std::string> command_line;
+  std::optional<int> signal;  // unset: the command is run on each change
+
+  // How long commands that ask and answer may take.
   absl::Duration CallTimeout() const { return timeout.value_or(absl::Seconds(10)); }
   OutputFormat OutputOr(OutputFormat fallback) const { return output.value_or(fallback); }
 };

@@ -11,7 +11,8 @@ namespace confstream {
 namespace {
 
 void PrintTable(const std::vector<v1::SourceSummary>& sources, const Console& console) {
-  Table table({"SOURCE", "STATE", "VERSION", "FILES", "SIZE", "DIGEST", "PUBLISHED"}, {2, 3, 4});
+  Table table({"SOURCE", "STATE", "VERSION", "FILES", "SIZE", "DIGEST", "PUBLISHED", "ORIGIN"},
+              {2, 3, 4});
   for (const v1::SourceSummary& source : sources) {
     const v1::ResponseHeader& header = source.header();
     const v1::SourceState state = source.status().state();
@@ -22,9 +23,15 @@ void PrintTable(const std::vector<v1::SourceSummary>& sources, const Console& co
                served ? absl::StrCat(source.file_count()) : "-",
                served ? HumanBytes(source.size_bytes()) : "-",
                ShortDigest(header.digest()),
-               served ? LocalTime(FromProto(header.publish_time())) : "-"});
+               served ? LocalTime(FromProto(header.publish_time())) : "-",
+               OriginText(header)});
   }
   table.Print(console);
+  for (const v1::SourceSummary& source : sources) {
+    for (const std::string& remark : Remarks(source.header().source(), source.status())) {
+      *console.out << remark << "\n";
+    }
+  }
 }
 
 }  // namespace
@@ -52,9 +59,10 @@ int RunLs(const Invocation& invocation, const Console& console) {
     source["state"] = ShortName(summary.status().state());
     source["file_count"] = summary.file_count();
     source["size_bytes"] = summary.size_bytes();
+    if (summary.status().has_pin()) source["pin"] = ToJson(summary.status().pin());
     json["sources"].push_back(std::move(source));
   }
-  *console.out << (output == OutputFormat::kJson ? JsonText(json) + "\n" : YamlText(json));
+  PrintStructured(json, output, console);
   return kExitOk;
 }
 

@@ -31,6 +31,18 @@ absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connectio
   return sources;
 }
 
+absl::StatusOr<v1::GetSnapshotResponse> GetSnapshot(Connection* connection,
+                                                    const v1::GetSnapshotRequest& request,
+                                                    absl::Duration timeout) {
+  const auto stub = v1::ConfigService::NewStub(connection->channel());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+  v1::GetSnapshotResponse response;
+  const grpc::Status status = stub->GetSnapshot(&context, request, &response);
+  if (!status.ok()) return FromGrpcStatus(status);
+  return response;
+}
+
 absl::StatusOr<std::string> CheckHealth(Connection* connection, const std::string& service,
                                         absl::Duration timeout) {
   grpc::TemplatedGenericStub<internal::HealthCheckRequest, internal::HealthCheckResponse> stub(

@@ -18,6 +18,10 @@ namespace confstream {
 absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connection,
                                                            absl::Duration timeout);
 
+absl::StatusOr<v1::GetSnapshotResponse> GetSnapshot(Connection* connection,
+                                                    const v1::GetSnapshotRequest& request,
+                                                    absl::Duration timeout);
+
 // What grpc.health.v1.Health says of `service`: SERVING, NOT_SERVING, SERVICE_UNKNOWN or UNKNOWN.
 absl::StatusOr<std::string> CheckHealth(Connection* connection, const std::string& service,
                                         absl::Duration timeout);

@@ -55,13 +55,8 @@ absl::StatusOr<ServerStatus> Query(Connection* connection, const Invocation& inv
 void PrintTrouble(const v1::SourceSummary& source, const Console& console) {
   const v1::SourceStatus& status = source.status();
   const std::string name = SafeForTerminal(source.header().source());
-  if (status.has_pin()) {
-    *console.out << "\n"
-                 << name << " is pinned to the content of version " << status.pin().version();
-    if (status.pin().has_expire_time()) {
-      *console.out << " until " << LocalTime(FromProto(status.pin().expire_time()));
-    }
-    *console.out << ": " << SafeForTerminal(status.pin().reason()) << "\n";
+  for (const std::string& remark : Remarks(source.header().source(), status)) {
+    *console.out << "\n" << remark << "\n";
   }
   if (status.violations_total() == 0 && status.violations().empty()) return;
   *console.out << "\nwhat is wrong with " << console.Paint(Color::kBold, name) << ":\n";
@@ -80,7 +75,7 @@ void PrintTable(const ServerStatus& status, const Console& console) {
                << ", configuration: " << health(status.config_health) << "\n";
   if (status.sources.empty()) return;
   *console.out << "\n";
-  Table table({"SOURCE", "STATE", "SINCE", "VERSION", "DETECTION", "VERIFIED"}, {3});
+  Table table({"SOURCE", "STATE", "SINCE", "VERSION", "ORIGIN", "DETECTION", "VERIFIED"}, {3});
   for (const v1::SourceSummary& summary : status.sources) {
     const v1::SourceStatus& source = summary.status();
     table.Add(
@@ -88,6 +83,7 @@ void PrintTable(const ServerStatus& status, const Console& console) {
          {ShortName(source.state()), ColorOf(source.state())},
          source.has_state_since() ? LocalTime(FromProto(source.state_since())) : "-",
          source.served_version() > 0 ? absl::StrCat(source.served_version()) : "-",
+         OriginText(summary.header()),
          ShortName(source.change_detection()),
          source.has_verified_time() ? LocalTime(FromProto(source.verified_time())) : "never"});
   }
@@ -126,15 +122,11 @@ int RunStatus(const Invocation& invocation, const Console& console) {
   if (invocation.health) return RunHealth(connection->get(), invocation, console);
   const auto status = Query(connection->get(), invocation);
   if (!status.ok()) return Fail(console, status.status(), invocation.server);
-  switch (invocation.OutputOr(OutputFormat::kTable)) {
-    case OutputFormat::kJson:
-      *console.out << JsonText(ToJson(*status)) << "\n";
-      break;
-    case OutputFormat::kYaml:
-      *console.out << YamlText(ToJson(*status));
-      break;
-    default:
-      PrintTable(*status, console);
+  const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
+  if (output == OutputFormat::kTable) {
+    PrintTable(*status, console);
+  } else {
+    PrintStructured(ToJson(*status), output, console);
   }
   return status->Healthy() ? kExitOk : kExitNotServing;
 }

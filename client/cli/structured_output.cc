@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/cli/display.h"
 #include "client/cpp/rpc_status.h"
 #include "server/base/text.h"
@@ -13,23 +14,12 @@
 namespace confstream {
 namespace {
 
-Json ToJson(const v1::Violation& violation) {
-  Json json = Json::object();
-  if (!violation.path().empty()) json["path"] = violation.path();
-  if (violation.line() > 0) json["line"] = violation.line();
-  if (violation.column() > 0) json["column"] = violation.column();
-  json["rule"] = violation.rule();
-  json["message"] = violation.message();
-  return json;
-}
-
-Json ToJson(const v1::Pin& pin) {
-  Json json = Json::object();
-  json["version"] = pin.version();
-  if (pin.has_pin_time()) json["pin_time"] = UtcTime(FromProto(pin.pin_time()));
-  if (pin.has_expire_time()) json["expire_time"] = UtcTime(FromProto(pin.expire_time()));
-  json["reason"] = pin.reason();
-  return json;
+void AddContent(Json* object, const std::string& content) {
+  if (IsValidUtf8(content)) {
+    (*object)["content"] = content;
+  } else {
+    (*object)["content_base64"] = absl::Base64Escape(content);
+  }
 }
 
 Json ToJson(const ReceivedFile& file) {
@@ -39,11 +29,7 @@ Json ToJson(const ReceivedFile& file) {
   json["digest"] = file.digest.Text();
   json["content_type"] = file.content_type;
   json["last_changed_version"] = file.last_changed_version;
-  if (IsValidUtf8(*file.content)) {
-    json["content"] = *file.content;
-  } else {
-    json["content_base64"] = absl::Base64Escape(*file.content);
-  }
+  AddContent(&json, *file.content);
   return json;
 }
 
@@ -132,6 +118,13 @@ void AddStatus(Json* object, const v1::SourceStatus& status) {
     json["verified_time"] = UtcTime(FromProto(status.verified_time()));
   }
   if (status.has_pin()) json["pin"] = ToJson(status.pin());
+  if (status.has_history()) {
+    json["history"] = {{"state", ShortName(status.history().state())},
+                       {"recorded_version", status.history().recorded_version()}};
+    if (!status.history().problem().empty()) {
+      json["history"]["problem"] = status.history().problem();
+    }
+  }
   json["violations_total"] = status.violations_total();
   Json violations = Json::array();
   for (const v1::Violation& violation : status.violations()) {
@@ -149,6 +142,17 @@ void AddSnapshot(Json* object, const ReceivedSnapshot& snapshot) {
   (*object)["files"] = std::move(files);
 }
 
+Json FileToJson(const v1::ConfigFile& file, bool with_content) {
+  Json json = Json::object();
+  json["path"] = file.path();
+  json["size_bytes"] = file.size_bytes();
+  json["digest"] = file.digest();
+  json["content_type"] = file.content_type();
+  json["last_changed_version"] = file.last_changed_version();
+  if (with_content) AddContent(&json, file.content());
+  return json;
+}
+
 Json ToJson(const absl::Status& error) {
   Json json = Json::object();
   json["code"] = absl::StatusCodeToString(error.code());
@@ -156,6 +160,40 @@ Json ToJson(const absl::Status& error) {
   if (!reason.empty()) json["reason"] = reason;
   json["message"] = std::string(error.message());
   return json;
+}
+
+Json ToJson(const v1::Violation& violation) {
+  Json json = Json::object();
+  if (!violation.path().empty()) json["path"] = violation.path();
+  if (violation.line() > 0) json["line"] = violation.line();
+  if (violation.column() > 0) json["column"] = violation.column();
+  json["rule"] = violation.rule();
+  json["message"] = violation.message();
+  return json;
+}
+
+Json ToJson(const v1::Pin& pin) {
+  Json json = Json::object();
+  json["version"] = pin.version();
+  if (pin.has_pin_time()) json["pin_time"] = UtcTime(FromProto(pin.pin_time()));
+  if (pin.has_expire_time()) json["expire_time"] = UtcTime(FromProto(pin.expire_time()));
+  json["reason"] = pin.reason();
+  return json;
+}
+
+void PrintStructured(const Json& value, OutputFormat format, const Console& console) {
+  *console.out << (format == OutputFormat::kJson ? JsonText(value) + "\n" : YamlText(value));
+}
+
+void PrintEvent(const Json& event, OutputFormat format, const Console& console) {
+  Json timed = {{"type", event["type"]},
+                {"time", UtcTime(absl::FromUnixMillis(absl::ToUnixMillis(absl::Now())))}};
+  timed.update(event);
+  if (format == OutputFormat::kJson) {
+    *console.out << JsonLine(timed) << "\n";
+  } else {
+    *console.out << "---\n" << YamlText(timed);
+  }
 }
 
 std::string UtcTime(absl::Time time) {

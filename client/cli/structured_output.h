@@ -7,6 +7,8 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "client/cli/console.h"
+#include "client/cli/invocation.h"
 #include "client/cpp/received_snapshot.h"
 #include "confstream/v1/config_service.pb.h"
 
@@ -21,7 +23,17 @@ void AddStatus(Json* object, const v1::SourceStatus& status);
 // Header and files of `snapshot`, added to `object`. Content is a string `content` if it is UTF-8,
 // otherwise `content_base64`.
 void AddSnapshot(Json* object, const ReceivedSnapshot& snapshot);
+// A file as the API sends it; with `with_content` also its content, as AddSnapshot has it.
+Json FileToJson(const v1::ConfigFile& file, bool with_content);
 Json ToJson(const absl::Status& error);
+Json ToJson(const v1::Violation& violation);
+Json ToJson(const v1::Pin& pin);
+
+// Prints `value` as JSON or as YAML. REQUIRES: one of these formats.
+void PrintStructured(const Json& value, OutputFormat format, const Console& console);
+// Prints one of a row of events: a JSON object on a line, or a YAML document. After `type`, its
+// first field, comes the time. REQUIRES: one of these formats.
+void PrintEvent(const Json& event, OutputFormat format, const Console& console);
 
 // RFC 3339, UTC.
 std::string UtcTime(absl::Time time);

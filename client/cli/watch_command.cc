@@ -3,12 +3,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "client/cli/commands.h"
+#include "client/cli/connection_notes.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/interrupter.h"
 #include "client/cli/watch_printers.h"
 #include "client/cpp/connection.h"
-#include "client/cpp/rpc_status.h"
 #include "client/cpp/source_watch.h"
 
 namespace confstream {
@@ -19,12 +19,14 @@ namespace {
 class WatchReport final : public WatchObserver {
  public:
   WatchReport(const Invocation& invocation, WatchObserver* printer, const Console& console)
-      : invocation_(invocation), printer_(printer), console_(console) {}
+      : invocation_(invocation),
+        printer_(printer),
+        console_(console),
+        connection_(invocation.server, console) {}
 
   void EndWith(SourceWatch* watch) { watch_ = watch; }
 
-  // The server was heard at least once.
-  bool connected_ever() const { return connected_ever_; }
+  bool connected_ever() const { return connection_.connected_ever(); }
   // What the command line asked to wait for has come.
   bool complete() const {
     if (invocation_.count > 0) return snapshots_ >= invocation_.count;
@@ -32,10 +34,8 @@ class WatchReport final : public WatchObserver {
   }
 
   void OnConnected(const std::string& watch_id) override {
-    if (disconnected_) console_.Say(absl::StrCat("connected to ", invocation_.server, " again"));
-    connected_ever_ = true;
-    resumed_ = disconnected_;
-    disconnected_ = false;
+    resumed_ = connection_.disconnected();
+    connection_.OnConnected();
     printer_->OnConnected(watch_id);
     AfterEvent();
   }
@@ -60,32 +60,17 @@ class WatchReport final : public WatchObserver {
     AfterEvent();
   }
   void OnStale(absl::Duration silence) override {
-    console_.Say(absl::StrCat("nothing heard for ", Rounded(silence),
-                              ": what was printed last may be out of date"));
+    connection_.OnStale(silence, "what was printed last");
     printer_->OnStale(silence);
     AfterEvent();
   }
   void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override {
-    const std::string error = ErrorText(why);
-    // The same failure is said once, not at every attempt.
-    if (!disconnected_ || error != last_error_) {
-      console_.Say(connected_ever_
-                       ? absl::StrCat("lost the server at ", invocation_.server, " (", error,
-                                      "); trying to connect again")
-                       : absl::StrCat("cannot reach a server at ", invocation_.server, " (", error,
-                                      "); trying until it answers. ", UnreachableRemedy()));
-    }
-    last_error_ = error;
-    disconnected_ = true;
+    connection_.OnDisconnected(why);
     printer_->OnDisconnected(why, retry_in);
     AfterEvent();
   }
 
  private:
-  static std::string Rounded(absl::Duration duration) {
-    return absl::FormatDuration(absl::Trunc(duration, absl::Milliseconds(1)));
-  }
-
   // Every event is out before the next one is waited for.
   void AfterEvent() {
     console_.out->flush();
@@ -95,19 +80,11 @@ class WatchReport final : public WatchObserver {
   const Invocation& invocation_;
   WatchObserver* const printer_;
   const Console& console_;
+  ConnectionNotes connection_;
   SourceWatch* watch_ = nullptr;
   int64_t snapshots_ = 0;
-  bool connected_ever_ = false;
-  bool disconnected_ = false;
   bool resumed_ = false;  // connected again, and nothing said of the content yet
-  std::string last_error_;
 };
-
-void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
-  const int64_t seconds = absl::IDivDuration(duration, absl::Seconds(1), &duration);
-  out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
-}
 
 SourceWatchOptions OptionsFor(const Invocation& invocation) {
   SourceWatchOptions options;
@@ -116,11 +93,13 @@ SourceWatchOptions OptionsFor(const Invocation& invocation) {
   for (const std::string& glob : invocation.paths) request.add_path_globs(glob);
   request.set_until_in_sync(invocation.until_in_sync);
   request.set_client_id(invocation.client_id);
+  if (invocation.delta) request.set_mode(v1::WATCH_MODE_DELTA);
+  request.set_every_version(invocation.every_version);
   if (invocation.heartbeat.has_value()) {
-    SetDuration(*invocation.heartbeat, request.mutable_heartbeat_interval());
+    ToProto(*invocation.heartbeat, request.mutable_heartbeat_interval());
   }
   if (invocation.min_interval.has_value()) {
-    SetDuration(*invocation.min_interval, request.mutable_min_update_interval());
+    ToProto(*invocation.min_interval, request.mutable_min_update_interval());
   }
   options.time_limit = invocation.timeout.value_or(absl::InfiniteDuration());
   return options;

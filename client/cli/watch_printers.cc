@@ -2,28 +2,17 @@
 
 #include <set>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/cli/display.h"
-#include "client/cli/unified_diff.h"
-#include "server/base/text.h"
+#include "client/cli/file_diff.h"
 
 namespace confstream {
 namespace {
 
-bool IsText(absl::string_view content) {
-  return IsValidUtf8(content) && !absl::StrContains(content, '\0');
-}
-
-std::string HunkHeader(const DiffHunk& hunk) {
-  // As diff(1) counts: lines from 1, an empty range by the line before it.
-  const auto range = [](size_t begin, size_t count) {
-    const size_t first = count == 0 ? begin : begin + 1;
-    return count == 1 ? absl::StrCat(first) : absl::StrCat(first, ",", count);
-  };
-  return absl::StrCat("@@ -", range(hunk.before_begin, hunk.before_count), " +",
-                      range(hunk.after_begin, hunk.after_count), " @@");
+std::optional<absl::string_view> ContentOf(const ReceivedFile* file) {
+  if (file == nullptr) return std::nullopt;
+  return absl::string_view(*file->content);
 }
 
 }  // namespace
@@ -65,6 +54,9 @@ void DiffPrinter::OnStatus(const v1::ResponseHeader& header, const v1::SourceSta
                     status.violations_total() == 1 ? "" : "s");
   }
   *console_.out << line << "\n";
+  for (const std::string& remark : Remarks(header.source(), status)) {
+    *console_.out << "  " << remark << "\n";
+  }
   for (const v1::Violation& violation : status.violations()) {
     *console_.out << "  " << ViolationText(violation) << "\n";
   }
@@ -90,48 +82,13 @@ void DiffPrinter::PrintChanges(const ReceivedSnapshot& before, const ReceivedSna
     if (old_file != nullptr && new_file != nullptr && old_file->digest == new_file->digest)
       continue;
     changed = true;
-    PrintChange(path, old_file, new_file);
+    PrintFileDiff(path, ContentOf(old_file), ContentOf(new_file), console_);
   }
   if (!changed) *console_.out << "  the content is the same\n";
 }
 
-void DiffPrinter::PrintChange(const std::string& path, const ReceivedFile* before,
-                              const ReceivedFile* after) {
-  const absl::string_view old_text =
-      before == nullptr ? absl::string_view() : absl::string_view(*before->content);
-  const absl::string_view new_text =
-      after == nullptr ? absl::string_view() : absl::string_view(*after->content);
-  const std::string shown = SafeForTerminal(path);
-  const std::string old_name = before == nullptr ? "/dev/null" : absl::StrCat("a/", shown);
-  const std::string new_name = after == nullptr ? "/dev/null" : absl::StrCat("b/", shown);
-  if (!IsText(old_text) || !IsText(new_text)) {
-    *console_.out << "Binary files " << old_name << " and " << new_name << " differ ("
-                  << HumanBytes(static_cast<int64_t>(old_text.size())) << " -> "
-                  << HumanBytes(static_cast<int64_t>(new_text.size())) << ")\n";
-    return;
-  }
-  *console_.out << console_.Paint(Color::kBold, absl::StrCat("--- ", old_name)) << "\n"
-                << console_.Paint(Color::kBold, absl::StrCat("+++ ", new_name)) << "\n";
-  for (const DiffHunk& hunk : Diff(old_text, new_text)) {
-    *console_.out << console_.Paint(Color::kCyan, HunkHeader(hunk)) << "\n";
-    for (const DiffLine& line : hunk.lines) {
-      const bool added = line.kind == DiffLine::Kind::kAdded;
-      const bool common = line.kind == DiffLine::Kind::kCommon;
-      absl::string_view text = line.text;
-      const bool ended = absl::ConsumeSuffix(&text, "\n");
-      const Color color = common ? Color::kNone : added ? Color::kGreen : Color::kRed;
-      *console_.out << console_.Paint(color, absl::StrCat(common  ? " "
-                                                          : added ? "+"
-                                                                  : "-",
-                                                          SafeForTerminal(text)))
-                    << "\n";
-      if (!ended) *console_.out << "\\ No newline at end of file\n";
-    }
-  }
-}
-
 void EventPrinter::OnConnected(const std::string& watch_id) {
-  Print({{"type", "connected"}, {"watch_id", watch_id}});
+  PrintEvent({{"type", "connected"}, {"watch_id", watch_id}}, format_, console_);
 }
 
 void EventPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) {
@@ -140,41 +97,32 @@ void EventPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& sna
                 {"in_sync", snapshot->in_sync},
                 {"skipped_versions", snapshot->skipped_versions}};
   AddSnapshot(&event, *snapshot);
-  Print(event);
+  PrintEvent(event, format_, console_);
 }
 
 void EventPrinter::OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) {
   Json event = {{"type", "status"}};
   AddHeader(&event, header);
   AddStatus(&event, status);
-  Print(event);
+  PrintEvent(event, format_, console_);
 }
 
 void EventPrinter::OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) {
   Json event = {{"type", "heartbeat"}, {"in_sync", in_sync}};
   AddHeader(&event, header);
-  Print(event);
+  PrintEvent(event, format_, console_);
 }
 
 void EventPrinter::OnStale(absl::Duration silence) {
-  Print({{"type", "stale"}, {"silence_ms", absl::ToInt64Milliseconds(silence)}});
+  PrintEvent({{"type", "stale"}, {"silence_ms", absl::ToInt64Milliseconds(silence)}}, format_,
+             console_);
 }
 
 void EventPrinter::OnDisconnected(const absl::Status& why, absl::Duration retry_in) {
-  Print({{"type", "disconnected"},
-         {"error", ToJson(why)},
-         {"retry_in_ms", absl::ToInt64Milliseconds(retry_in)}});
-}
-
-void EventPrinter::Print(const Json& event) {
-  Json timed = {{"type", event["type"]},
-                {"time", UtcTime(absl::FromUnixMillis(absl::ToUnixMillis(absl::Now())))}};
-  timed.update(event);
-  if (format_ == OutputFormat::kJson) {
-    *console_.out << JsonLine(timed) << "\n";
-  } else {
-    *console_.out << "---\n" << YamlText(timed);
-  }
+  PrintEvent({{"type", "disconnected"},
+              {"error", ToJson(why)},
+              {"retry_in_ms", absl::ToInt64Milliseconds(retry_in)}},
+             format_, console_);
 }
 
 void RawPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) {

@@ -25,7 +25,6 @@ class DiffPrinter final : public WatchObserver {
  private:
   void PrintFiles(const ReceivedSnapshot& snapshot);
   void PrintChanges(const ReceivedSnapshot& before, const ReceivedSnapshot& after);
-  void PrintChange(const std::string& path, const ReceivedFile* before, const ReceivedFile* after);
 
   const Console& console_;
   std::shared_ptr<const ReceivedSnapshot> last_;
@@ -44,8 +43,6 @@ class EventPrinter final : public WatchObserver {
   void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override;
 
  private:
-  void Print(const Json& event);
-
   const OutputFormat format_;
   const Console& console_;
 };

@@ -30,7 +30,7 @@ struct ReceivedSnapshot {
   int64_t skipped_versions = 0;            // versions of this view left out before it
   std::string view_digest;                 // "sha256:<hex>" over `files`
   std::vector<ReceivedFile> files;         // in byte order of paths
-  std::vector<std::string> missing_globs;  // unknown, so empty, after a delta
+  std::vector<std::string> missing_globs;  // those asked for that select none of `files`
 
   // The file at `path`, or null.
   const ReceivedFile* Find(absl::string_view path) const;

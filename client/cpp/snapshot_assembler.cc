@@ -64,6 +64,8 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Take(
     taken = AddFile(file);
     if (!taken.ok()) return taken;
   }
+  if (message.has_delta()) taken = AddRemovals(message.delta());
+  if (!taken.ok()) return taken;
   if (message.more_fragments()) return nothing;
   return FinishVersion(message);
 }
@@ -163,6 +165,19 @@ absl::Status SnapshotAssembler::FinishFile(v1::ConfigFile whole) {
   return absl::OkStatus();
 }
 
+absl::Status SnapshotAssembler::AddRemovals(const v1::Delta& fragment) {
+  for (const std::string& path : fragment.removed_paths()) {
+    // This also bounds what is kept.
+    if (held_->Find(path) == nullptr) {
+      return Nonsense(
+          pending_->snapshot.header,
+          absl::StrCat("it removes file `", EscapeForDisplay(path), "`, which is not there"));
+    }
+    pending_->removed_paths.insert(path);
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::FinishVersion(
     const WatchResponse& message) {
   if (pending_->partial.has_value()) {
@@ -171,12 +186,12 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Finis
                                  "` ends before its last byte"));
   }
   if (message.has_delta()) {
-    const absl::Status applied = ApplyDelta(message.delta());
+    const absl::Status applied = ApplyDelta();
     if (!applied.ok()) return applied;
-  } else {
-    const auto& globs = message.snapshot().missing_globs();
-    pending_->snapshot.missing_globs.assign(globs.begin(), globs.end());
   }
+  const auto& globs =
+      message.has_delta() ? message.delta().missing_globs() : message.snapshot().missing_globs();
+  pending_->snapshot.missing_globs.assign(globs.begin(), globs.end());
   ReceivedSnapshot& snapshot = pending_->snapshot;
   const std::string digest = DigestOf(snapshot.files);
   if (digest != snapshot.view_digest) {
@@ -194,12 +209,12 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Finis
   return held_;
 }
 
-absl::Status SnapshotAssembler::ApplyDelta(const v1::Delta& last_fragment) {
+absl::Status SnapshotAssembler::ApplyDelta() {
   ReceivedSnapshot& snapshot = pending_->snapshot;
   std::map<std::string, ReceivedFile> files;
   int64_t bytes = 0;
   for (const ReceivedFile& file : held_->files) files[file.path] = file;
-  for (const std::string& path : last_fragment.removed_paths()) files.erase(path);
+  for (const std::string& path : pending_->removed_paths) files.erase(path);
   for (ReceivedFile& file : snapshot.files) files[file.path] = std::move(file);
   snapshot.files.clear();
   for (auto& [path, file] : files) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,7 @@ class SnapshotAssembler {
     int64_t base_version = 0;  // of a delta
     int64_t bytes = 0;
     ReceivedSnapshot snapshot;  // of a delta: its changed files
+    std::set<std::string> removed_paths;
 
     // The file that is being received, if its end has not come yet.
     std::optional<v1::ConfigFile> partial;
@@ -63,10 +65,11 @@ class SnapshotAssembler {
   absl::Status BeginVersion(const v1::WatchResponse& message);
   absl::Status CheckContinues(const v1::WatchResponse& message) const;
   absl::Status AddFile(const v1::ConfigFile& part);
+  absl::Status AddRemovals(const v1::Delta& fragment);
   absl::Status FinishFile(v1::ConfigFile whole);
   absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> FinishVersion(
       const v1::WatchResponse& message);
-  absl::Status ApplyDelta(const v1::Delta& last_fragment);
+  absl::Status ApplyDelta();
   void MoveOn(const v1::ResponseHeader& header);
 
   const int64_t max_bytes_;

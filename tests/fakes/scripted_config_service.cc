@@ -155,9 +155,47 @@ void ScriptedConfigService::Play(WatchScript script) {
   scripts_.push_back(std::move(script));
 }
 
+void ScriptedConfigService::EndStreams() {
+  MutexLock lock(&mu_);
+  ended_ = requests_.size();
+  changed_.NotifyAll();
+}
+
 void ScriptedConfigService::List(std::vector<v1::ListSourcesResponse> pages) {
   MutexLock lock(&mu_);
   pages_ = std::move(pages);
+}
+
+void ScriptedConfigService::Retain(v1::GetSnapshotResponse response, grpc::Status error) {
+  MutexLock lock(&mu_);
+  retained_ = std::move(response);
+  get_error_ = std::move(error);
+}
+
+std::vector<v1::GetSnapshotRequest> ScriptedConfigService::get_requests() {
+  MutexLock lock(&mu_);
+  return get_requests_;
+}
+
+std::vector<v1::ReportOutcomeRequest> ScriptedConfigService::reports() {
+  MutexLock lock(&mu_);
+  return reports_;
+}
+
+void ScriptedConfigService::FailReports(grpc::Status error) {
+  MutexLock lock(&mu_);
+  report_error_ = std::move(error);
+}
+
+bool ScriptedConfigService::AwaitReports(size_t count) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  MutexLock lock(&mu_);
+  while (reports_.size() < count) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) return false;
+    changed_.WaitFor(&mu_, left);
+  }
+  return true;
 }
 
 void ScriptedConfigService::SetHealth(const std::string& service, bool serving) {
@@ -184,9 +222,11 @@ grpc::Status ScriptedConfigService::Watch(grpc::ServerContext* context,
                                           const v1::WatchRequest* request,
                                           grpc::ServerWriter<v1::WatchResponse>* writer) {
   WatchScript script;
+  size_t number = 0;
   {
     MutexLock lock(&mu_);
     requests_.push_back(*request);
+    number = requests_.size();
     changed_.NotifyAll();
     if (scripts_.empty()) return grpc::Status(grpc::StatusCode::NOT_FOUND, "the play is over");
     script = std::move(scripts_.front());
@@ -194,15 +234,16 @@ grpc::Status ScriptedConfigService::Watch(grpc::ServerContext* context,
   }
   bool first = true;
   for (v1::WatchResponse& message : script.messages) {
-    if (first) message.set_watch_id("0123456789abcdef0123456789abcdef");
+    if (first) message.set_watch_id(absl::StrCat("watch-", number));
     first = false;
     if (!writer->Write(message)) return grpc::Status::CANCELLED;
   }
   // Nothing tells a synchronous handler that its client has left: it has to look.
   MutexLock lock(&mu_);
-  while (script.hold_open && !stopping_ && !context->IsCancelled()) {
+  while (script.hold_open && !stopping_ && ended_ < number && !context->IsCancelled()) {
     changed_.WaitFor(&mu_, absl::Milliseconds(5));
   }
+  if (ended_ >= number) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "ended by the test");
   return script.ending;
 }
 
@@ -216,6 +257,25 @@ grpc::Status ScriptedConfigService::ListSources(grpc::ServerContext*,
   }
   if (page < pages_.size()) *response = pages_[page];
   if (page + 1 < pages_.size()) response->set_next_page_token(absl::StrCat(page + 1));
+  return grpc::Status::OK;
+}
+
+grpc::Status ScriptedConfigService::GetSnapshot(grpc::ServerContext*,
+                                                const v1::GetSnapshotRequest* request,
+                                                v1::GetSnapshotResponse* response) {
+  MutexLock lock(&mu_);
+  get_requests_.push_back(*request);
+  *response = retained_;
+  return get_error_;
+}
+
+grpc::Status ScriptedConfigService::ReportOutcome(grpc::ServerContext*,
+                                                  const v1::ReportOutcomeRequest* request,
+                                                  v1::ReportOutcomeResponse*) {
+  MutexLock lock(&mu_);
+  if (!report_error_.ok()) return report_error_;
+  reports_.push_back(*request);
+  changed_.NotifyAll();
   return grpc::Status::OK;
 }
 

@@ -62,12 +62,26 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
   void Play(WatchScript script);
   // ListSources answers with these, one page each.
   void List(std::vector<v1::ListSourcesResponse> pages);
+  // GetSnapshot answers with this, or fails with `error`.
+  void Retain(v1::GetSnapshotResponse response, grpc::Status error = grpc::Status::OK);
   void SetHealth(const std::string& service, bool serving);
+
+  // Ends the streams that are open now, with UNAVAILABLE.
+  void EndStreams();
 
   // All Watch requests so far.
   std::vector<v1::WatchRequest> requests();
   // True once `count` Watch calls have begun, false if they have not within 20 s.
   bool AwaitRequests(size_t count);
+
+  // All GetSnapshot requests so far.
+  std::vector<v1::GetSnapshotRequest> get_requests();
+  // All ReportOutcome requests so far; those that are made while FailReports was called last with
+  // an error fail with it, and are not among them.
+  std::vector<v1::ReportOutcomeRequest> reports();
+  void FailReports(grpc::Status error);
+  // True once there are `count` reports, false if there are not within 20 s.
+  bool AwaitReports(size_t count);
 
   // Ends all streams and stops listening.
   void Stop();
@@ -77,15 +91,25 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;
   grpc::Status ListSources(grpc::ServerContext* context, const v1::ListSourcesRequest* request,
                            v1::ListSourcesResponse* response) override;
+  grpc::Status GetSnapshot(grpc::ServerContext* context, const v1::GetSnapshotRequest* request,
+                           v1::GetSnapshotResponse* response) override;
+  grpc::Status ReportOutcome(grpc::ServerContext* context, const v1::ReportOutcomeRequest* request,
+                             v1::ReportOutcomeResponse* response) override;
 
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
   Mutex mu_;
   CondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  size_t ended_ ABSL_GUARDED_BY(mu_) = 0;  // that many streams, the first, are to end
   std::deque<WatchScript> scripts_ ABSL_GUARDED_BY(mu_);
   std::vector<v1::WatchRequest> requests_ ABSL_GUARDED_BY(mu_);
   std::vector<v1::ListSourcesResponse> pages_ ABSL_GUARDED_BY(mu_);
+  v1::GetSnapshotResponse retained_ ABSL_GUARDED_BY(mu_);
+  grpc::Status get_error_ ABSL_GUARDED_BY(mu_);
+  std::vector<v1::GetSnapshotRequest> get_requests_ ABSL_GUARDED_BY(mu_);
+  grpc::Status report_error_ ABSL_GUARDED_BY(mu_);
+  std::vector<v1::ReportOutcomeRequest> reports_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace confstream
