@@ -97,6 +97,60 @@ TEST(SnapshotAssemblerTest, DeltasChangeAddAndRemove) {
   EXPECT_EQ(assembler.resume_token(), "token-e1-4");
 }
 
+// A delta in three fragments, each with some of what was removed.
+std::vector<v1::WatchResponse> SpreadDelta(const ScriptedVersion& before,
+                                           const ScriptedVersion& after) {
+  const v1::WatchResponse whole = DeltaOf(before, after);
+  std::vector<v1::WatchResponse> fragments(3, whole);
+  for (size_t i = 0; i < 3; ++i) {
+    v1::Delta* const delta = fragments[i].mutable_delta();
+    fragments[i].set_more_fragments(i < 2);
+    fragments[i].set_in_sync(i == 2);
+    if (i != 1) delta->clear_changed_files();
+    delta->clear_removed_paths();
+    for (int path = static_cast<int>(i); path < whole.delta().removed_paths_size(); path += 3) {
+      delta->add_removed_paths(whole.delta().removed_paths(path));
+    }
+  }
+  fragments[2].mutable_delta()->add_missing_globs("x*");
+  return fragments;
+}
+
+TEST(SnapshotAssemblerTest, RemovalsMayComeOnAnyFragmentAndMissingGlobsOnTheLast) {
+  const ScriptedVersion before =
+      VersionWith(1, {{"a", "1"}, {"b", "1"}, {"c", "1"}, {"d", "1"}, {"e", "1"}});
+  const ScriptedVersion after = VersionWith(2, {{"e", "2"}, {"f", "2"}});
+  const std::vector<v1::WatchResponse> fragments = SpreadDelta(before, after);
+  SnapshotAssembler assembler;
+  ASSERT_TRUE(TakeAll(&assembler, SnapshotOf(before)).ok());
+  ASSERT_TRUE(TakeAll(&assembler, {fragments[0], fragments[1]}).ok());
+  EXPECT_EQ(assembler.held()->files.size(), 5u) << "nothing counts before the last fragment";
+  const auto taken = assembler.Take(fragments[2]);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  ASSERT_EQ((*taken)->files.size(), 2u);
+  EXPECT_EQ(*(*taken)->Find("e")->content, "2");
+  EXPECT_EQ((*taken)->missing_globs, std::vector<std::string>{"x*"});
+
+  assembler.BeginStream();
+  ASSERT_TRUE(TakeAll(&assembler, SnapshotOf(before)).ok());
+  ASSERT_TRUE(assembler.Take(fragments[0]).ok());
+  assembler.BeginStream();  // the stream broke: its removals are forgotten
+  const auto again = TakeAll(&assembler, {DeltaOf(before, VersionWith(3, before.files))});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ((*again)->files.size(), 5u);
+}
+
+TEST(SnapshotAssemblerTest, ADeltaThatRemovesWhatIsNotThereIsRefused) {
+  const ScriptedVersion held = VersionWith(1, {{"a", "1"}});
+  SnapshotAssembler assembler;
+  ASSERT_TRUE(TakeAll(&assembler, SnapshotOf(held)).ok());
+  v1::WatchResponse delta = DeltaOf(held, VersionWith(2, {{"a", "2"}}));
+  delta.mutable_delta()->add_removed_paths("b");
+  const auto taken = assembler.Take(delta);
+  EXPECT_EQ(taken.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(taken.status().message()), HasSubstr("removes file `b`"));
+}
+
 TEST(SnapshotAssemblerTest, ADeltaAgainstAnotherVersionIsRefused) {
   const ScriptedVersion held = VersionWith(1, {{"a", "1"}});
   const ScriptedVersion base = VersionWith(2, {{"a", "2"}});

@@ -16,7 +16,7 @@ import unittest
 import grpc
 
 from confstream.internal import grpc_protocols_pb2
-from confstream.v1 import config_service_pb2_grpc
+from confstream.v1 import admin_service_pb2_grpc, config_service_pb2_grpc
 from watch import Watch
 
 DEADLINE = 60.0  # seconds; for what must happen, however busy the machine is
@@ -33,9 +33,12 @@ def await_true(condition, what, deadline=DEADLINE):
 
 
 class Server:
-    """A confstreamd, with the settings as a configuration file in JSON, which is YAML."""
+    """A confstreamd, with the settings as a configuration file in JSON, which is YAML.
 
-    def __init__(self, directory, sources, **settings):
+    `preload` is a library that is to stand before the C library.
+    """
+
+    def __init__(self, directory, sources, preload="", **settings):
         self._config = os.path.join(directory, "confstream.yaml")
         self.configure(sources, **settings)
         self.process = subprocess.Popen(
@@ -43,6 +46,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            env={**os.environ, "LD_PRELOAD": preload},
         )
         self._lines = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)
@@ -121,6 +125,11 @@ class Server:
     @property
     def stub(self):
         return config_service_pb2_grpc.ConfigServiceStub(self.channel)
+
+    @property
+    def admin(self):
+        """REQUIRES: settings with admin=True."""
+        return admin_service_pb2_grpc.ConfigAdminServiceStub(self.channel)
 
     def health(self, service):
         """The name of the service's status; SERVICE_UNKNOWN if the server does not know it."""

@@ -19,7 +19,7 @@ RECEIVE_LIMIT = 4 << 20  # what gRPC clients accept by default
 class Event:
     """A message, or all fragments of a version."""
 
-    kind: str  # snapshot, heartbeat or source_status
+    kind: str  # snapshot (or what a delta makes of the one before), heartbeat or source_status
     header: pb.ResponseHeader
     in_sync: bool
     watch_id: str = ""
@@ -30,6 +30,8 @@ class Event:
     missing_globs: list = dataclasses.field(default_factory=list)
     view_digest: str = ""
     fragments: int = 1
+    is_delta: bool = False
+    message_bytes: int = 0  # of all fragments
     status: pb.SourceStatus = None
 
     @property
@@ -101,8 +103,9 @@ def check(condition, *what):
 class StreamChecker:
     """Makes events of messages. Raises AssertionError at the first one that breaks a promise."""
 
-    def __init__(self, request):
+    def __init__(self, request, held=None):
         self._request = request
+        self._held = held  # the event whose content the resume token stands for
         self._first = True
         self._parts = []  # fragments of the version under way
         self._last = None  # the last content, or the heartbeat that settled
@@ -115,8 +118,8 @@ class StreamChecker:
         check(message.header.source == self._request.source and message.header.epoch, "header", message.header)
         self._first = False
         kind = message.WhichOneof("event")
-        if kind == "snapshot":
-            event = self._take_fragment(message)
+        if kind in ("snapshot", "delta"):
+            event = self._take_fragment(message, kind)
         else:
             check(kind in ("heartbeat", "source_status"), "event", kind)
             check(not self._parts, "another message between fragments", kind)
@@ -126,18 +129,22 @@ class StreamChecker:
                 event.status = message.source_status
             elif self._last is None and message.in_sync:
                 self._last = event
+                if self._held is not None:
+                    event.files, event.entries = self._held.files, self._held.entries
         if event is not None:
             self._check_order(event)
         return event
 
-    def _take_fragment(self, message):
+    def _take_fragment(self, message, kind):
         self._parts.append(message)
         first = self._parts[0]
+        content = getattr(message, kind)
+        check(first.WhichOneof("event") == kind, "a snapshot and a delta in one version")
         check(message.header == first.header and message.reason == first.reason, "fragments of two versions")
-        check(message.snapshot.view_digest == first.snapshot.view_digest, "view_digest differs between fragments")
+        check(content.view_digest == getattr(first, kind).view_digest, "view_digest differs between fragments")
         check(message is first or not message.skipped_versions, "skipped_versions on a later fragment")
         if message.more_fragments:
-            check(not message.in_sync and not message.snapshot.missing_globs, "too early on a fragment")
+            check(not message.in_sync and not content.missing_globs, "too early on a fragment")
             return None
         event = Event(
             "snapshot",
@@ -146,11 +153,15 @@ class StreamChecker:
             first.watch_id,
             pb.WatchReason.Name(message.reason).removeprefix("WATCH_REASON_"),
             first.skipped_versions,
-            missing_globs=list(message.snapshot.missing_globs),
-            view_digest=message.snapshot.view_digest,
+            missing_globs=list(content.missing_globs),
+            view_digest=content.view_digest,
             fragments=len(self._parts),
+            is_delta=kind == "delta",
+            message_bytes=sum(part.ByteSize() for part in self._parts),
         )
         self._join_files(event)
+        if event.is_delta:
+            self._apply_delta(event)
         self._parts = []
         self._check_content(event)
         self._last = event
@@ -159,7 +170,7 @@ class StreamChecker:
     def _join_files(self, event):
         contents = {}
         for part in self._parts:
-            for file in part.snapshot.files:
+            for file in part.delta.changed_files if event.is_delta else part.snapshot.files:
                 if file.path not in contents:
                     check(not contents or max(contents) < file.path.encode().decode(), "order of paths", file.path)
                     contents[file.path] = []
@@ -170,6 +181,19 @@ class StreamChecker:
                 check(file.content_offset == sum(map(len, contents[file.path])), "content_offset", file.path)
                 contents[file.path].append(file.content)
         event.files = {path: b"".join(pieces) for path, pieces in contents.items()}
+
+    def _apply_delta(self, event):
+        base = self._last if self._last is not None else self._held
+        check(self._request.mode == pb.WATCH_MODE_DELTA, "a delta was not asked for")
+        check(base is not None, "a delta on a stream that holds nothing")
+        # A version in which the view did not change may have been told of by a heartbeat only.
+        bases = {base.version, self._complete.version if self._complete is not None else base.version}
+        check(self._parts[0].delta.base_version in bases, "base_version", self._parts[0].delta.base_version, bases)
+        files, entries = dict(base.files), dict(base.entries)
+        for path in [path for part in self._parts for path in part.delta.removed_paths]:
+            check(path in files and path not in event.files, "removed_paths", path)
+            del files[path], entries[path]
+        event.files, event.entries = {**files, **event.files}, {**entries, **event.entries}
 
     def _check_content(self, event):
         for path, content in event.files.items():
@@ -188,6 +212,9 @@ class StreamChecker:
         check(event.reason == "UPDATE", "reason", event.reason)
         check(event.header.epoch == self._last.header.epoch, "the epoch changed")
         check(event.version > self._last.version, "versions increase", event.version, self._last.version)
+        if self._request.every_version:
+            check(event.skipped_versions == 0, "skipped_versions with every_version", event.skipped_versions)
+            return
         gap = event.version - self._last.version - 1
         check(event.skipped_versions == gap if whole else event.skipped_versions <= gap, "skipped_versions", event)
 
@@ -199,9 +226,12 @@ class StreamChecker:
 
 
 class Watch:
-    """A stream on a connection of its own. A thread reads it; next() and the like hand out its events in order."""
+    """A stream on a connection of its own. A thread reads it; next() and the like hand out its events in order.
 
-    def __init__(self, address, channel_options=(), paused=False, **fields):
+    `held`, with a resume_token: the event that the token is from, for deltas.
+    """
+
+    def __init__(self, address, channel_options=(), paused=False, held=None, **fields):
         for name in ("heartbeat_interval", "min_update_interval"):
             if name in fields:
                 seconds = fields.pop(name)
@@ -211,7 +241,7 @@ class Watch:
         self._fresh = queue.Queue()
         self._channel = grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1), *channel_options])
         self.call = config_service_pb2_grpc.ConfigServiceStub(self._channel).Watch(request)
-        self._checker = StreamChecker(request)
+        self._checker = StreamChecker(request, held)
         self._fault = None
         self._thread = threading.Thread(target=self._read, daemon=True)
         if not paused:
@@ -260,6 +290,14 @@ class Watch:
         if self._fault is not None:
             raise self._fault
         return ending_of(self.call)
+
+    @property
+    def fault(self):
+        """The promise that was broken, if one was."""
+        return self._fault
+
+    def alive(self):
+        return self._thread.is_alive()
 
     def snapshots(self):
         return [event for event in list(self.events) if event.kind == "snapshot"]
