@@ -30,6 +30,7 @@
 #include "server/publish/publisher.h"
 #include "server/serve/admin_service.h"
 #include "server/serve/config_service.h"
+#include "server/serve/grpc_log.h"
 #include "server/serve/grpc_server.h"
 #include "server/serve/health_reporter.h"
 #include "server/validate/schema_set.h"
@@ -42,6 +43,8 @@ namespace {
 // Restored or quickly read content should be there when the first client comes; a slow source is
 // not waited for longer.
 constexpr absl::Duration kFirstReadings = absl::Seconds(2);
+// A reading of a hung file system is not waited for longer, once the server is to end.
+constexpr absl::Duration kPatienceAtEnd = absl::Seconds(1);
 // How long clients that are sent away at shutdown are asked to wait at least.
 constexpr absl::Duration kComeBackAfter = absl::Seconds(1);
 
@@ -144,9 +147,9 @@ absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConf
     if (addresses.empty()) continue;
     std::vector<grpc::Service*> services = {config_service};
     if (admin || config.admin) services.push_back(admin_service);
-    auto server =
-        GrpcServer::Start({addresses, config.max_streams_per_connection, config.reflection_threads},
-                          services, health);
+    auto server = GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
+                                     config.max_streams_per_connection, config.reflection_threads},
+                                    services, health);
     if (!server.ok()) return server.status();
     servers.push_back(*std::move(server));
   }
@@ -159,6 +162,7 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const sigset_t signals = BlockSignals();
   RaiseDescriptorLimit();
 
+  const GrpcLog grpc_log(log);
   const SystemClock clock;
   PosixFileSystem file_system;
   InotifyEventSource events;
@@ -170,8 +174,10 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   WatchHub hub(&clock, {config.max_streams, config.max_views_per_source, config.max_encoded_bytes},
                log);
   HealthReporter health;
-  Publisher publisher({&clock, &file_system, {&hub, &health}, log}, history->get(), config.workers);
-  SourceWatcher watcher(&clock, &file_system, &events, &publisher, log);
+  SourceJournals journals(&clock);
+  Publisher publisher({&clock, &file_system, {&hub, &health}, &journals, log}, history->get(),
+                      config.workers);
+  SourceWatcher watcher(&clock, &file_system, &events, &publisher, &journals, log);
   publisher.SetAnswerSink(&watcher);
   SourceSet sources(&hub, &health, &publisher, &watcher);
   if (const absl::Status applied = sources.Apply(config); !applied.ok()) {
@@ -182,8 +188,9 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const auto stop_watching = [&] {
     watcher.Stop();
     watching.join();
-    publisher.Stop();
+    const bool all_read = publisher.Stop(kPatienceAtEnd);
     (*history)->Close();
+    return all_read;
   };
 
   publisher.AwaitFirstReadings(kFirstReadings);
@@ -192,7 +199,7 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const auto servers = Listen(config, &config_service, &admin_service, &health);
   if (!servers.ok()) {
     log->Error("cannot serve", {{"reason", servers.status().message()}});
-    stop_watching();
+    if (!stop_watching()) _exit(1);
     return 1;
   }
   log->Info("ready", {{"listen", Addresses(*servers->front())},
@@ -215,8 +222,11 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   for (const auto& server : *servers) {
     server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
   }
-  stop_watching();
+  const bool all_read = stop_watching();
   log->Info("stopped");
+  // A file system that hangs does not let go of the thread that reads it, and that uses what would
+  // be destroyed now.
+  if (!all_read) _exit(0);
   return 0;
 }
 

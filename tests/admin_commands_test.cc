@@ -23,6 +23,7 @@ namespace {
 
 using nlohmann::json;
 using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::SizeIs;
@@ -150,7 +151,7 @@ TEST_F(AdminCommandsTest, DiffShowsTextBinaryAndLargeFilesOfAllPages) {
   change->set_path("old");
   change->set_kind(v1::FILE_CHANGE_KIND_REMOVED);
   change->mutable_from_file()->set_content("x\n");
-  Outcome outcome = Run({"diff", "app", "3", "5"});
+  Outcome outcome = Run({"diff", "app", "--glob", "*.yaml", "3", "5", "--glob", "**"});
   EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
   EXPECT_THAT(outcome.out, StartsWith("app: version 3 ("));
   EXPECT_THAT(outcome.out, HasSubstr("-> version 5 ("));
@@ -165,6 +166,7 @@ TEST_F(AdminCommandsTest, DiffShowsTextBinaryAndLargeFilesOfAllPages) {
   EXPECT_EQ(requests[0].from_version(), 3);
   EXPECT_EQ(requests[1].to_version(), 5);
   EXPECT_TRUE(requests[1].include_content());
+  EXPECT_THAT(requests[1].path_globs(), ElementsAre("*.yaml", "**"));
   EXPECT_EQ(requests[1].page_token(), "1");
 
   outcome = Run({"diff", "app", "3", "5", "--color", "always"});
@@ -211,7 +213,7 @@ TEST_F(AdminCommandsTest, RollbackGuardsTheVersionItHasSeen) {
   EXPECT_EQ(request.expire_after().seconds(), 5400);
   EXPECT_THAT(outcome.out, StartsWith("app: version 13 has the content of version 3 ("));
   EXPECT_THAT(outcome.out, HasSubstr("replacing version 12\npinned to the content of version 3"));
-  EXPECT_THAT(outcome.err, HasSubstr("warning: the rollback is not on disk"));
+  EXPECT_THAT(outcome.err, HasSubstr("warning: the rollback is not on disk yet"));
 
   server_.rollback.set_persisted(true);
   outcome = Run({"rollback", "app", "3", "--expect", "11", "-o", "json"});
@@ -219,16 +221,43 @@ TEST_F(AdminCommandsTest, RollbackGuardsTheVersionItHasSeen) {
   EXPECT_EQ(outcome.err, "");
   EXPECT_EQ(json::parse(outcome.out)["pin"]["version"], 3);
   EXPECT_EQ(json::parse(outcome.out)["persisted"], true);
+  EXPECT_EQ(json::parse(outcome.out)["published"], true);
+}
+
+TEST_F(AdminCommandsTest, RollbackToWhatIsServedAlreadySaysWhatItDid) {
+  server_.snapshots.resize(1);
+  *server_.snapshots[0].add_snapshots() = Summary(13, 3);
+  *server_.rollback.mutable_header() = Header(13, 3);
+  *server_.rollback.mutable_pin() = PinTo(3);
+  server_.rollback.mutable_pin()->set_reason("the new reason");
+  Outcome outcome = Run({"rollback", "app", "3"});
+  EXPECT_THAT(outcome.out, StartsWith("app: already at version 13, which has the content of "
+                                      "version 3 ("));
+  EXPECT_THAT(outcome.out, ContainsRegex("; it is pinned now\npinned to .*: the new reason\n$"));
+
+  *server_.snapshots[0].mutable_pin() = PinTo(3);
+  server_.snapshots[0].mutable_pin()->set_reason("the old reason");
+  outcome = Run({"rollback", "app", "3"});
+  EXPECT_THAT(outcome.out, ContainsRegex("already at version 13.*; pin renewed, reason and expiry "
+                                         "replaced\nit was pinned to .*: the old reason\n"
+                                         "pinned to .*: the new reason\n$"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("replacing version")));
+  outcome = Run({"rollback", "app", "3", "-o", "json"});
+  EXPECT_EQ(json::parse(outcome.out)["published"], false);
 }
 
 TEST_F(AdminCommandsTest, RollbackThatSomebodyOvertookNamesTheRemedy) {
   server_.error = ErrorOf(grpc::StatusCode::ABORTED, "VERSION_MISMATCH",
-                          "the current version of app is 13, not 12");
+                          "source `app` is at version 13, not at 12 as expected: look at what has "
+                          "changed, then decide");
+  server_.snapshots.resize(1);
+  *server_.snapshots[0].add_snapshots() = Summary(13);
   const Outcome outcome = Run({"rollback", "app", "3", "--expect", "12"});
   EXPECT_EQ(outcome.code, kExitError);
   EXPECT_EQ(outcome.out, "");
-  EXPECT_THAT(outcome.err, HasSubstr("is 13, not 12. Somebody was faster"));
-  EXPECT_THAT(outcome.err, HasSubstr("confstream history app"));
+  EXPECT_EQ(outcome.err,
+            "confstream: source `app` is at version 13, not at 12 as expected: look at what has "
+            "changed, then decide (`confstream history app` shows it)\n");
 }
 
 TEST_F(AdminCommandsTest, UnpinAndReloadPrintWhatIsServedAndWhatIsWrong) {
@@ -238,7 +267,9 @@ TEST_F(AdminCommandsTest, UnpinAndReloadPrintWhatIsServedAndWhatIsWrong) {
   EXPECT_EQ(outcome.code, kExitOk);
   EXPECT_EQ(server_.named(), "app");
   EXPECT_THAT(outcome.out, StartsWith("app is SERVING, serving version 14 (files, "));
-  EXPECT_THAT(outcome.err, HasSubstr("that the pin is gone is not on disk"));
+  EXPECT_THAT(outcome.err, HasSubstr("that the pin is gone is not on disk yet"));
+  server_.unpin.mutable_status()->mutable_history()->set_state(v1::HISTORY_STATE_MEMORY);
+  EXPECT_THAT(Run({"unpin", "app"}).err, HasSubstr("started with --state-dir DIR"));
 
   *server_.reload.mutable_header() = Header(14);
   v1::SourceStatus* const status = server_.reload.mutable_status();
@@ -261,6 +292,26 @@ TEST_F(AdminCommandsTest, UnpinAndReloadPrintWhatIsServedAndWhatIsWrong) {
   outcome = Run({"reload", "other", "-o", "json"});
   EXPECT_EQ(outcome.code, kExitNotServing);
   EXPECT_EQ(json::parse(outcome.out)["history"]["problem"], "/state: no space left");
+}
+
+TEST_F(AdminCommandsTest, EventsArePrintedOldestFirstWithWhatHappenedAndHowOften) {
+  v1::SourceEvent* hint = server_.events.add_events();
+  hint->set_kind(v1::SOURCE_EVENT_KIND_HINT);
+  hint->set_detail("written to: a\x1b[31m");
+  hint->set_count(17);
+  v1::SourceEvent* version = server_.events.add_events();
+  version->set_kind(v1::SOURCE_EVENT_KIND_VERSION);
+  version->set_detail("published, 2 files");
+  version->set_count(1);
+  version->set_version(7);
+  const Outcome table = Run({"events", "app"});
+  EXPECT_EQ(table.code, 0);
+  EXPECT_EQ(server_.named(), "app");
+  EXPECT_THAT(table.out, ContainsRegex("hint .*17 *written to: a.x1b.31m\n"));
+  EXPECT_THAT(table.out, ContainsRegex("version +7 .*published, 2 files"));
+  const Outcome structured = Run({"events", "app", "--output", "json"});
+  EXPECT_THAT(structured.out, HasSubstr(R"("kind": "VERSION")"));
+  EXPECT_THAT(structured.out, HasSubstr(R"("version": 7)"));
 }
 
 TEST_F(AdminCommandsTest, UnpinOfWhatIsNotPinnedSaysSo) {

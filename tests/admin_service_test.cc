@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
+#include "server/serve/paging.h"
 #include "tests/fakes/fake_history.h"
 #include "tests/fakes/in_process_server.h"
 #include "tests/fakes/snapshots.h"
@@ -48,7 +50,13 @@ class RecordingControl final : public SourceControl {
     return dry_run;
   }
 
+  absl::StatusOr<std::vector<SourceEvent>> Events(const std::string& source) override {
+    if (source != "app") return absl::NotFoundError("no such source");
+    return events;
+  }
+
   absl::StatusOr<ControlResult> result = absl::UnimplementedError("not set");
+  std::vector<SourceEvent> events;
   SourceConfig config;
   RollbackOrder order;
   absl::Duration timeout;
@@ -59,7 +67,7 @@ class AdminServiceTest : public testing::Test {
  protected:
   AdminServiceTest() {
     hub_.AddSource("app");
-    auto server = GrpcServer::Start({{"127.0.0.1:0"}, 100, 4}, {&service_}, &health_);
+    auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 100, 4}, {&service_}, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::ConfigAdminService::NewStub(
@@ -122,8 +130,14 @@ TEST_F(AdminServiceTest, VersionsAreListedNewestFirstInPages) {
   } while (!page.next_page_token().empty());
   EXPECT_EQ(listed, (std::vector<int64_t>{5, 4, 3, 2, 1}));
 
-  request.set_page_token("nonsense");
-  EXPECT_EQ(DetailsOf(Call(&Stub::ListSnapshots, request, &page)).reason, kInvalidRequest);
+  // The last two are made as ours are, and no version.
+  for (const std::string& token :
+       {std::string("nonsense"), absl::WebSafeBase64Escape("-1"), absl::WebSafeBase64Escape("3"),
+        EncodePageToken({"-1"}), EncodePageToken({"app"})}) {
+    request.set_page_token(token);
+    EXPECT_EQ(DetailsOf(Call(&Stub::ListSnapshots, request, &page)).reason, kInvalidRequest)
+        << token;
+  }
   request.clear_page_token();
   request.set_page_size(1001);
   EXPECT_EQ(DetailsOf(Call(&Stub::ListSnapshots, request, &page)).reason, kInvalidRequest);
@@ -307,6 +321,30 @@ TEST_F(AdminServiceTest, ValidateIsRefusedWithoutASourceOrWithHalfAFile) {
   part->set_content("1");
   part->set_size_bytes(2);
   EXPECT_EQ(DetailsOf(ending({message})).reason, kInvalidRequest);
+}
+
+TEST_F(AdminServiceTest, EventsComeAsTheyWereNotedOldestFirst) {
+  control_.events = {
+      {SourceEvent::kHint, "..data was replaced", 0, 3, absl::FromUnixSeconds(5)},
+      {SourceEvent::kVersion, "published", 7, 1, absl::FromUnixSeconds(6)},
+  };
+  grpc::ClientContext context;
+  v1::ListEventsRequest request;
+  request.set_source("app");
+  v1::ListEventsResponse response;
+  ASSERT_TRUE(stub_->ListEvents(&context, request, &response).ok());
+  ASSERT_EQ(response.events_size(), 2);
+  EXPECT_EQ(response.events(0).kind(), v1::SOURCE_EVENT_KIND_HINT);
+  EXPECT_EQ(response.events(0).detail(), "..data was replaced");
+  EXPECT_EQ(response.events(0).count(), 3);
+  EXPECT_EQ(response.events(0).event_time().seconds(), 5);
+  EXPECT_EQ(response.events(1).kind(), v1::SOURCE_EVENT_KIND_VERSION);
+  EXPECT_EQ(response.events(1).version(), 7);
+
+  grpc::ClientContext other;
+  request.set_source("nobody");
+  EXPECT_EQ(stub_->ListEvents(&other, request, &response).error_code(),
+            grpc::StatusCode::NOT_FOUND);
 }
 
 }  // namespace

@@ -1,26 +1,14 @@
 #include "client/cpp/atomic_directory.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <atomic>
 #include <filesystem>
 #include <map>
-#include <random>
-#include <thread>
 
-#include "absl/cleanup/cleanup.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "client/cpp/file_paths.h"
-#include "server/base/clock.h"
-#include "server/base/unique_fd.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/kubelet_volume.h"
 #include "tests/fakes/temporary_directory.h"
@@ -247,111 +235,6 @@ TEST_F(AtomicDirectoryTest, RefusedPathsChangeNothing) {
   EXPECT_EQ(directory->Replace(Received({{"a", "2"}, {"a/b", "2"}})).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Seen(), ElementsAre(Pair("a", "1")));
-}
-
-// A generation by its number: which files it has and what is in them.
-Files Numbered(int number) {
-  const std::string content = absl::StrCat(number);
-  if (number % 2 == 0) return {{"a", content}, {"b", content}, {"sub/deep/c", content}};
-  return {{"a", content}, {"sub/d", content}, {"x", content}, {"y", content}};
-}
-
-// The number of a whole generation; -1 if it is none.
-int NumberOf(const Files& files) {
-  int number = -1;
-  const auto a = files.find("a");
-  if (a == files.end() || !absl::SimpleAtoi(a->second, &number)) return -1;
-  return files == Numbered(number) ? number : -1;
-}
-
-// A process that changes the directory without end, begun with number `first`. Returns once it has
-// opened the directory.
-pid_t StartWriter(const std::string& path, int first) {
-  int opened[2];
-  if (pipe2(opened, O_CLOEXEC) != 0) return -1;
-  const UniqueFd ours(opened[0]);
-  UniqueFd theirs(opened[1]);
-  const pid_t pid = fork();
-  if (pid != 0) {
-    theirs.Reset();
-    char ignored;
-    return read(ours.get(), &ignored, 1) == 0 ? pid : -1;
-  }
-  const auto directory = AtomicDirectory::Open(path);
-  if (!directory.ok()) _exit(1);
-  theirs.Reset();
-  for (int number = first;; ++number) {
-    if (!(*directory)->Replace(Received(Numbered(number))).ok()) _exit(2);
-  }
-}
-
-TEST_F(AtomicDirectoryTest, KilledAtRandomMomentsItIsAlwaysOneWholeGeneration) {
-  // How long a change takes, so that the kills hit all parts of it, on fast disks and slow ones.
-  const SystemClock clock{};
-  std::vector<absl::Duration> changes;
-  {
-    const auto directory = Open();
-    for (int number = 0; number < 9; ++number) {
-      const Instant begin = clock.Now();
-      ASSERT_TRUE(*directory->Replace(Received(Numbered(number))));
-      changes.push_back(clock.Now() - begin);
-    }
-  }
-  std::sort(changes.begin(), changes.end());
-  // Somebody reads all the while.
-  std::atomic<bool> done = false;
-  std::atomic<int> torn = 0, read = 0;
-  std::thread reader([&] {
-    while (!done) {
-      std::error_code gone;
-      const fs::path generation = fs::read_symlink(path_ + "/..data", gone);
-      if (gone) {
-        ++torn;  // there is always one
-        continue;
-      }
-      const Files files = FilesBelow(fs::path(path_) / generation);
-      // Who is slower than a whole change may lose the old generation, but not get two.
-      if (!fs::exists(fs::path(path_) / generation, gone)) continue;
-      const fs::path again = fs::read_symlink(path_ + "/..data", gone);
-      if (again != generation) continue;
-      ++read;
-      if (NumberOf(files) < 0) ++torn;
-    }
-  });
-  const absl::Cleanup stop_reading = [&] {
-    done = true;
-    if (reader.joinable()) reader.join();
-  };
-  std::mt19937 random(20260131);
-  std::uniform_int_distribution<int64_t> moment_us(0, 4 * absl::ToInt64Microseconds(changes[4]));
-  // Fewer where every change waits for a disk that others keep busy; the end-to-end test kills the
-  // program itself.
-  const Instant enough = clock.Now() + absl::Minutes(1);
-  int newest = 8, moved = 0, leftovers = 0, kills = 0;
-  for (; kills < 200 && (kills < 40 || clock.Now() < enough); ++kills) {
-    const pid_t writer = StartWriter(path_, newest + 1);
-    ASSERT_GT(writer, 0);
-    usleep(static_cast<useconds_t>(moment_us(random)));  // the moment of the kill, not a wait
-    ASSERT_EQ(kill(writer, SIGKILL), 0);
-    int status = 0;
-    ASSERT_EQ(waitpid(writer, &status, 0), writer);
-    ASSERT_TRUE(WIFSIGNALED(status)) << "the writer ended by itself: " << WEXITSTATUS(status);
-    const int number = NumberOf(Seen());
-    ASSERT_GE(number, newest) << "after kill " << kills;
-    if (number > newest) ++moved;
-    newest = number;
-    if (Names().size() != 2 + (number % 2 == 0 ? 3u : 4u)) ++leftovers;
-  }
-  done = true;
-  reader.join();
-  EXPECT_EQ(torn, 0);
-  EXPECT_GT(read, kills / 2);
-  EXPECT_GT(moved, kills / 10) << "the kills came too early to mean anything";
-  EXPECT_GT(leftovers, kills / 10) << "the kills never hit a change under way";
-  const auto last = Open();
-  EXPECT_THAT(Names(), SizeIs(2 + (newest % 2 == 0 ? 3u : 4u))) << "leftovers are gone";
-  EXPECT_TRUE(*last->Replace(Received(Numbered(newest + 1))));
-  EXPECT_EQ(NumberOf(Seen()), newest + 1);
 }
 
 }  // namespace

@@ -114,7 +114,9 @@ TEST_F(CandidateFilesTest, NoFileAtAllIsAViolationUnlessAllowed) {
 TEST_F(CandidateFilesTest, FilesThatTheSourceDoesNotTakeAreLeftOut) {
   config_.include = {*PathGlob::Parse("*.yaml")};
   config_.exclude = {*PathGlob::Parse("draft*")};
-  ASSERT_TRUE(Take({Part("a.yaml", "1"), Part("b.txt", "2"), Part("draft.yaml", "3")}).ok());
+  ASSERT_TRUE(Take({Part("a.yaml", "1"), Part("b.txt", "2"), Part("draft.yaml", "3"),
+                    Part("drafts/a.yaml", "4")})
+                  .ok());
   ASSERT_EQ(generation_.files.size(), 1u);
   EXPECT_EQ(generation_.files[0].path, "a.yaml");
 }

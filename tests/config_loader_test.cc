@@ -393,7 +393,7 @@ TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
             "admin_listen: ['127.0.0.1:7', 'unix:/run/admin']\nadmin: true\nstate_dir: state\n"
             "sources:\n"
             "  null:\n    path: /null\n    settle: 1.5s\n    max_delay: 1m\n"
-            "    rescan_interval: 2h\n    include: ['**.yaml', '~', 'a, b]']\n"
+            "    rescan_interval: 2h\n    include: ['**.yaml', '~', 'a, b]', \"\\a\\x7f\"]\n"
             "    exclude: ['\\*']\n    link_roots: [/]\n    required: false\n"
             "    allow_empty: true\n    sensitive: true\n"
             "    rules: {required: ['a b'], forbidden: ['**.key', '#'], checksums: d/SUMS,\n"

@@ -6,8 +6,10 @@
 
 #include <set>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
+#include "server/serve/paging.h"
 #include "tests/fakes/fake_history.h"
 #include "tests/fakes/in_process_server.h"
 
@@ -170,7 +172,8 @@ TEST_F(ConfigServiceTest, GetErrorsHaveTheDocumentedCodesAndReasons) {
   EXPECT_TRUE(DetailsOf(waiting).retry_delay.has_value());
 
   server_.hub().Update(RefusedState(nullptr, "mapping values are not allowed"));
-  EXPECT_NE(Get(Of("app")).error_message().find("a.yaml: mapping values"), std::string::npos);
+  EXPECT_NE(Get(Of("app")).error_message().find("a.yaml:3:7: yaml.syntax: mapping values"),
+            std::string::npos);
 
   const grpc::Status unknown = Get(Of("no-such"));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::NOT_FOUND);
@@ -395,14 +398,35 @@ TEST_F(ConfigServiceTest, ListThatIsLargeComesInSmallerPagesThanAskedFor) {
   EXPECT_EQ(names.size(), 21u);
 }
 
-TEST_F(ConfigServiceTest, BadListRequestsAreInvalid) {
+TEST_F(ConfigServiceTest, PageTokenThatTheServerDidNotGiveIsInvalid) {
+  for (const char* name : {"b", "c"}) server_.hub().AddSource(name);
+  v1::ListSourcesRequest request;
+  request.set_page_size(1);
+  ASSERT_TRUE(List(request).ok());
+  const std::string given = listed_.next_page_token();
+  std::string changed = given;
+  changed[3] = changed[3] == 'A' ? 'B' : 'A';
+  for (const std::string& token :
+       {std::string("!!!"), std::string("xxxx"), std::string("MTIz"), std::string("////"),
+        absl::WebSafeBase64Escape("app"), absl::WebSafeBase64Escape(std::string(700'000, 'a')),
+        changed, given + "=", given + " ", given.substr(0, 8), EncodePageToken({}),
+        EncodePageToken({"app", "b"})}) {
+    request.set_page_token(token);
+    const grpc::Status status = List(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << token.substr(0, 80);
+    EXPECT_EQ(DetailsOf(status).reason, kInvalidRequest);
+  }
+  request.set_page_token(given);
+  ASSERT_TRUE(List(request).ok());
+  EXPECT_EQ(ListedNames(), (std::vector<std::string>{"b"}));
+}
+
+TEST_F(ConfigServiceTest, BadPageSizesAreInvalid) {
   v1::ListSourcesRequest negative;
   negative.set_page_size(-1);
   v1::ListSourcesRequest huge;
   huge.set_page_size(1001);
-  v1::ListSourcesRequest token;
-  token.set_page_token("!!!");
-  for (const v1::ListSourcesRequest& request : {negative, huge, token}) {
+  for (const v1::ListSourcesRequest& request : {negative, huge}) {
     const grpc::Status status = List(request);
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << request.DebugString();
     EXPECT_EQ(DetailsOf(status).reason, kInvalidRequest);

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <limits>
+#include <regex>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -205,6 +208,41 @@ TEST_F(ConfigurationDocument, HasARowForEverySourceSettingWithItsDefaultAndBound
     EXPECT_THAT(text_, HasSubstr(absl::StrCat("| `", setting.key, "` | ", Default(setting), " | ",
                                               setting.bounds, " |")));
   }
+}
+
+// What the server can say is broken: every string of its code that looks like a rule, and is no
+// setting.
+std::set<std::string> RulesInTheCode() {
+  static const std::regex rule("\"([a-z]+\\.[a-z0-9_]+)\"");
+  std::set<std::string> rules = {"schema"};
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(CONFSTREAM_TEST_SOURCE_DIR "/server")) {
+    if (!entry.is_regular_file() || entry.path().parent_path().filename() == "config") continue;
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      for (std::sregex_iterator it(line.begin(), line.end(), rule), end; it != end; ++it) {
+        const std::string found = (*it)[1];
+        if (found != "confstream.dev" && found.rfind("limits.max_", 0) != 0) rules.insert(found);
+      }
+    }
+  }
+  return rules;
+}
+
+TEST_F(ConfigurationDocument, HasARowForEveryRuleWithItsMeaningAndRemedyAndNoOther) {
+  const size_t begin = text_.find("| rule | what is refused | remedy |");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string table = text_.substr(begin, text_.find("\n\n", begin) - begin);
+  static const std::regex row("\n\\| (`[^|]*`) \\| [^|]+ \\| [^|]+ \\|");
+  static const std::regex name("`([^`]+)`");
+  std::set<std::string> documented;
+  for (std::sregex_iterator it(table.begin(), table.end(), row), end; it != end; ++it) {
+    const std::string cell = (*it)[1];
+    for (std::sregex_iterator each(cell.begin(), cell.end(), name); each != end; ++each) {
+      documented.insert((*each)[1]);
+    }
+  }
+  EXPECT_EQ(documented, RulesInTheCode());
 }
 
 }  // namespace

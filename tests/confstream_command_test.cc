@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -290,11 +291,12 @@ TEST_F(ConfstreamCommandTest, WatchRawPrintsTheFileWhenItChanges) {
 
 TEST_F(ConfstreamCommandTest, WatchAsksForWhatTheOptionsSay) {
   Play(SnapshotOf(App(1, {{"a", "1"}})));
-  const Outcome outcome = Run({"watch", "app", "*.yaml", "b/**", "--until-in-sync", "--heartbeat",
-                               "1500ms", "--min-interval", "2s", "--client-id", "me"});
+  const Outcome outcome =
+      Run({"watch", "app", "*.yaml", "b/**", "--glob", "c", "--until-in-sync", "--heartbeat",
+           "1500ms", "--min-interval", "2s", "--client-id", "me"});
   EXPECT_EQ(outcome.code, kExitOk) << outcome.err;
   const auto request = server_.requests().at(0);
-  EXPECT_THAT(request.path_globs(), ElementsAre("*.yaml", "b/**"));
+  EXPECT_THAT(request.path_globs(), ElementsAre("*.yaml", "b/**", "c"));
   EXPECT_TRUE(request.until_in_sync());
   EXPECT_EQ(request.heartbeat_interval().seconds(), 1);
   EXPECT_EQ(request.heartbeat_interval().nanos(), 500000000);
@@ -342,12 +344,52 @@ TEST_F(ConfstreamCommandTest, PinRollbackAndHistoryThatFailsAreShownEverywhere) 
         << args[0];
     EXPECT_THAT(outcome.out, HasSubstr("is not written to disk: /state is full: make room"))
         << args[0];
-    EXPECT_THAT(outcome.out, ::testing::ContainsRegex("rol.* 3")) << args[0];
+    EXPECT_THAT(outcome.out, HasSubstr("rollback of 3")) << args[0];
   }
   const json parsed = json::parse(Run({"status", "-o", "json"}).out);
   EXPECT_EQ(parsed["sources"][0]["pin"]["version"], 3);
   EXPECT_EQ(parsed["sources"][0]["history"]["state"], "FAILING");
   EXPECT_EQ(parsed["sources"][0]["rolled_back_to"], 3);
+}
+
+TEST_F(ConfstreamCommandTest, WatchSaysThatAPinHasEnded) {
+  const ScriptedVersion version = App(7, {{"a", "1"}});
+  v1::SourceStatus pinned, free;
+  pinned.set_state(v1::SOURCE_STATE_SERVING);
+  pinned.set_served_version(7);
+  free = pinned;
+  pinned.mutable_pin()->set_version(3);
+  pinned.mutable_pin()->set_reason("checkout");
+  const std::string ended =
+      "the pin has ended: app was pinned to the content of version 3: checkout";
+  Play(Then(SnapshotOf(version), {StatusAt(version, pinned), StatusAt(version, pinned)}));
+  EXPECT_THAT(Run({"watch", "app", "--timeout", "300ms"}).out, Not(HasSubstr("has ended")));
+  Play(Then(SnapshotOf(version),
+            {StatusAt(version, pinned), StatusAt(version, free), StatusAt(version, free)}));
+  const Outcome outcome = Run({"watch", "app", "--timeout", "300ms"});
+  const std::vector<std::string> around = absl::StrSplit(outcome.out, ended);
+  EXPECT_EQ(around.size(), 2u) << "it is said once: " << outcome.out;
+}
+
+TEST_F(ConfstreamCommandTest, StatusSaysWhereHistoryIsKept) {
+  const auto status = [this](const std::vector<v1::HistoryState>& states) {
+    v1::ListSourcesResponse page;
+    for (const v1::HistoryState state : states) {
+      ScriptedVersion version = App(7, {{"a", "1"}});
+      version.source = absl::StrCat("s", page.sources_size());
+      *page.add_sources() = Summary(version, v1::SOURCE_STATE_SERVING);
+      page.mutable_sources()->rbegin()->mutable_status()->mutable_history()->set_state(state);
+    }
+    server_.List({page});
+    return Run({"status"}).out;
+  };
+  EXPECT_THAT(status({v1::HISTORY_STATE_MEMORY, v1::HISTORY_STATE_MEMORY}),
+              HasSubstr("\nhistory: in memory: it ends with the server unless that is started with "
+                        "--state-dir DIR\n"));
+  EXPECT_THAT(status({v1::HISTORY_STATE_RECORDED, v1::HISTORY_STATE_FAILING}),
+              HasSubstr("\nhistory: on disk\n"));
+  EXPECT_THAT(status({v1::HISTORY_STATE_MEMORY, v1::HISTORY_STATE_RECORDED}),
+              HasSubstr("\nhistory: on disk; in memory: s0\n"));
 }
 
 TEST_F(ConfstreamCommandTest, GetOfARetainedVersionChecksWhatItPrints) {
@@ -407,6 +449,60 @@ TEST_F(ConfstreamCommandTest, HelpNamesTheExitCodesAndWrongUsageIsAnError) {
     EXPECT_NE(outcome.err, "");
     EXPECT_EQ(outcome.out, "");
   }
+}
+
+TEST_F(ConfstreamCommandTest, ValuesOutOfBoundsAreToldWithTheirBounds) {
+  const std::string versions = "from 1 to 9007199254740991";
+  for (const auto& [value, args, bounds] :
+       std::vector<std::tuple<std::string, std::vector<std::string>, std::string>>{
+           {"0", {"get", "app", "--version", "0"}, versions},
+           {"x", {"get", "app", "--version", "x"}, versions},
+           {"9007199254740992", {"diff", "app", "9007199254740992"}, versions},
+           {"1.5", {"diff", "app", "1", "1.5"}, versions},
+           {"two", {"rollback", "app", "two"}, versions},
+           {"0", {"rollback", "app", "1", "--expect", "0"}, versions},
+           {"99999999999999999999",
+            {"watch", "app", "-n", "99999999999999999999"},
+            "to 1000000000"},
+           {"-3", {"history", "app", "--limit", "-3"}, "from 1 to 1000000"},
+           {"5ms", {"watch", "app", "--heartbeat", "5ms"}, "from 1s to 1h"},
+           {"61m", {"watch", "app", "--min-interval", "61m"}, "from 1ms to 1h"},
+           {"-1s", {"ls", "--timeout", "-1s"}, "from 1ms to 8760h"},
+           {"inf", {"rollback", "app", "1", "--expire", "inf"}, "from 1ms to 87600h"},
+           {"soon", {"rollback", "app", "1", "--expire", "soon"}, "for example 500ms"}}) {
+    const Outcome outcome = Run(args);
+    EXPECT_EQ(outcome.code, kExitError) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("`" + value + "`"));
+    EXPECT_THAT(outcome.err, HasSubstr(bounds));
+    EXPECT_LT(outcome.err.size(), 230u) << outcome.err;
+  }
+  EXPECT_THAT(Run({"diff", "app", "x"}).err, HasSubstr("`confstream history`"));
+}
+
+TEST_F(ConfstreamCommandTest, AnUnknownCommandIsAnsweredWithTheOneThatWasMeant) {
+  Outcome outcome = Run({"histroy", "payments", "--limit", "3"});
+  EXPECT_EQ(outcome.code, kExitError);
+  EXPECT_EQ(outcome.err, "confstream: there is no command `histroy`: did you mean `history`?\n");
+  EXPECT_EQ(Run({"--color", "never", "wotch", "history"}).code, kExitError);
+  outcome = Run({"frobnicate\x1b[2J", "app"});
+  EXPECT_EQ(
+      outcome.err,
+      "confstream: there is no command `frobnicate\\x1b[2J`: `confstream --help` lists them\n");
+  EXPECT_THAT(Run({"ls", "histroy"}).err, Not(HasSubstr("no command")));
+  EXPECT_THAT(Run({"--histroy"}).err, Not(HasSubstr("no command")));
+}
+
+TEST_F(ConfstreamCommandTest, AWatchThatWaitedInVainForContentSaysWhy) {
+  v1::SourceStatus waiting;
+  waiting.set_state(v1::SOURCE_STATE_WAITING);
+  *waiting.add_violations() = YamlViolation();
+  waiting.set_violations_total(1);
+  Play({StatusAt(App(0, {}), waiting)}, true);
+  const Outcome outcome = Run({"watch", "app", "a", "-o", "raw", "-n", "1", "-t", "300ms"});
+  EXPECT_EQ(outcome.code, kExitTimeOver);
+  EXPECT_EQ(outcome.err,
+            "confstream: the time limit of 300ms is over: source app has no valid content yet, it "
+            "is WAITING: app.yaml:3:5 yaml.syntax: a mapping value is not allowed here\n");
 }
 
 TEST_F(ConfstreamCommandTest, SignalsEndAWatchCleanly) {

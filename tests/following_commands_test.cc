@@ -21,6 +21,8 @@ namespace confstream {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 
 std::string ReadFile(const std::string& path) {
@@ -68,18 +70,43 @@ class FollowingCommandsTest : public ::testing::Test {
 };
 
 TEST_F(FollowingCommandsTest, SyncOnceMaterializesReportsAndEnds) {
-  Play(SnapshotOf(App(3, {{"a", "1"}, {"sub/b", "2"}})), false);
+  Play(SnapshotOf(App(3, {{"a", "1"}, {"sub/b", "2"}})));
   const auto program = Start({"sync", "app", target_, "--once", "--mode", "600"});
+  EXPECT_TRUE(program->AwaitEnd());
+  EXPECT_THAT(program->seen(), EndsWith("applied\n")) << "no complaint follows";
   EXPECT_EQ(program->Wait(), kExitOk);
   EXPECT_EQ(ReadFile(target_ + "/a"), "1");
   EXPECT_EQ(ReadFile(target_ + "/..data/sub/b"), "2");
   EXPECT_EQ(fs::status(target_ + "/a").permissions(), fs::perms(0600));
-  EXPECT_TRUE(server_.requests().at(0).until_in_sync());
+  EXPECT_FALSE(server_.requests().at(0).until_in_sync())
+      << "an ended stream takes no report: the client has to end it, after its report";
   EXPECT_EQ(server_.requests().at(0).mode(), v1::WATCH_MODE_DELTA);
   ASSERT_EQ(server_.reports().size(), 1u);
   EXPECT_EQ(server_.reports()[0].outcome(), v1::OUTCOME_APPLIED);
   EXPECT_EQ(server_.reports()[0].version(), 3);
   EXPECT_EQ(server_.reports()[0].watch_id(), "watch-1");
+}
+
+TEST_F(FollowingCommandsTest, SyncOnceGoesOnUntilTheContentIsTheNewest) {
+  std::vector<v1::WatchResponse> older = SnapshotOf(App(1, {{"a", "1"}}));
+  older.back().set_in_sync(false);
+  Play(older, false);
+  Play(SnapshotOf(App(2, {{"a", "2"}})));
+  EXPECT_EQ(Start({"sync", "app", target_, "--once"})->Wait(), kExitOk);
+  EXPECT_EQ(ReadFile(target_ + "/a"), "2");
+  ASSERT_FALSE(server_.reports().empty());
+  EXPECT_EQ(server_.reports().back().version(), 2);
+}
+
+TEST_F(FollowingCommandsTest, SyncTakesTheFilesThatMatchAndNamesGlobsThatMatchNone) {
+  ScriptedVersion version = App(1, {{"a.yaml", "1"}});
+  version.missing_globs = {"b\x1b*"};
+  Play(SnapshotOf(version));
+  const auto program =
+      Start({"sync", "--glob", "*.yaml", "app", target_, "--once", "--glob", "b\x1b*"});
+  EXPECT_TRUE(program->AwaitOutput("no file of version 1 matches `b\\x1b*`"));
+  EXPECT_EQ(program->Wait(), kExitOk);
+  EXPECT_THAT(server_.requests().at(0).path_globs(), ElementsAre("*.yaml", "b\x1b*"));
 }
 
 TEST_F(FollowingCommandsTest, SyncFollowsDeltasAndEndsOnASignal) {
@@ -108,7 +135,7 @@ TEST_F(FollowingCommandsTest, SyncRejectsPathsThatCannotBeFilesAndKeepsTheOldGen
 }
 
 TEST_F(FollowingCommandsTest, SyncOnceOfRejectedContentFails) {
-  Play(SnapshotOf(App(1, {{"../a", "1"}})), false);
+  Play(SnapshotOf(App(1, {{"../a", "1"}})));
   EXPECT_EQ(Start({"sync", "app", target_, "--once"})->Wait(), kExitError);
   EXPECT_FALSE(fs::exists(temporary_.Path("a")));
 }
@@ -148,8 +175,20 @@ TEST_F(FollowingCommandsTest, SyncOnceThatWaitsInVainEndsWithItsTime) {
             kExitUnreachable);
   v1::SourceStatus waiting;
   waiting.set_state(v1::SOURCE_STATE_WAITING);
+  waiting.set_violations_total(2);
+  v1::Violation* const violation = waiting.add_violations();
+  violation->set_path("a.yaml");
+  violation->set_line(3);
+  violation->set_rule("yaml.syntax");
+  violation->set_message("mend it");
   Play({StatusAt(App(0, {}), waiting)});
-  EXPECT_EQ(Start({"sync", "app", target_, "--once", "--timeout", "500ms"})->Wait(), kExitTimeOver);
+  const auto program = Start({"sync", "app", target_, "--once", "--timeout", "500ms"});
+  const std::string why =
+      "source app has no valid content yet, it is WAITING: a.yaml:3 yaml.syntax: mend it, and 1 "
+      "more\n";
+  EXPECT_TRUE(program->AwaitOutput("confstream: waiting: " + why)) << "at once";
+  EXPECT_TRUE(program->AwaitOutput("confstream: the time limit of 500ms is over: " + why));
+  EXPECT_EQ(program->Wait(), kExitTimeOver);
 }
 
 TEST_F(FollowingCommandsTest, ExecRunsTheCommandWithItsEnvironmentAndReportsApplied) {
@@ -164,10 +203,72 @@ TEST_F(FollowingCommandsTest, ExecRunsTheCommandWithItsEnvironmentAndReportsAppl
   ASSERT_TRUE(program->AwaitOutput(".\n"));
   const size_t begin = program->seen().find("hello in ") + 9;
   const std::string own = program->seen().substr(begin, program->seen().find(".\n") - begin);
-  EXPECT_EQ(fs::status(own).permissions(), fs::perms(0700));
+  const fs::path private_directory = fs::path(own).parent_path();
+  EXPECT_EQ(fs::status(private_directory).permissions(), fs::perms(0700));
   program->Signal(SIGTERM);
   EXPECT_EQ(program->Wait(), kExitOk);
-  EXPECT_FALSE(fs::exists(own)) << "its own directory goes with it";
+  EXPECT_FALSE(fs::exists(private_directory)) << "its own directory goes with it";
+}
+
+TEST_F(FollowingCommandsTest, ExecRemovesWhatAKilledOneLeftAndNothingThatLives) {
+  const auto start = [this] {
+    Play(SnapshotOf(App(1, {{"a", "1"}})));
+    auto program = Start({"exec", "app", "--", "sh", "-c", "echo in $CONFSTREAM_DIR."});
+    EXPECT_TRUE(program->AwaitOutput(".\n"));
+    return program;
+  };
+  const auto directory = [](const ClientProgram& program) {
+    return program.seen().substr(3, program.seen().find(".\n") - 3);
+  };
+  const auto killed = start();
+  ASSERT_TRUE(server_.AwaitReports(1)) << "the command has ended, too";
+  killed->Signal(SIGKILL);
+  ASSERT_EQ(killed->Wait(), -SIGKILL);
+  ASSERT_EQ(ReadFile(directory(*killed) + "/a"), "1");
+  const auto living = start();
+  EXPECT_FALSE(fs::exists(fs::path(directory(*killed)).parent_path()));
+  const auto another = start();
+  EXPECT_EQ(ReadFile(directory(*living) + "/a"), "1");
+  EXPECT_EQ(ReadFile(directory(*another) + "/a"), "1");
+}
+
+TEST_F(FollowingCommandsTest, ExecLeavesTheDirectoryOfACommandThatOutlivedItsExec) {
+  const std::string go = temporary_.Path("go");
+  ASSERT_EQ(mkfifo(go.c_str(), 0600), 0);
+  Play(SnapshotOf(App(1, {{"a", "1"}})));
+  const auto killed = Start(
+      {"exec", "app", "--", "sh", "-c", absl::StrCat("echo in $CONFSTREAM_DIR.; read word <", go)});
+  ASSERT_TRUE(killed->AwaitOutput(".\n"));
+  const std::string directory = killed->seen().substr(3, killed->seen().find(".\n") - 3);
+  killed->Signal(SIGKILL);
+  ASSERT_EQ(killed->Wait(), -SIGKILL);
+  const auto sweeps = [&] {
+    Play(SnapshotOf(App(1, {{"a", "1"}})));
+    EXPECT_TRUE(Start({"exec", "app", "--", "echo", "run"})->AwaitOutput("run\n"));
+    return !fs::exists(directory);
+  };
+  EXPECT_FALSE(sweeps()) << "the orphan still reads it";
+  WriteFile(go, "end\n");
+  EXPECT_TRUE(killed->AwaitEnd()) << "the orphan ends, and with it the last writer of the pipe";
+  EXPECT_TRUE(sweeps());
+}
+
+TEST_F(FollowingCommandsTest, ExecSaysThatItWaitsForContentAndWhy) {
+  v1::SourceStatus waiting;
+  waiting.set_state(v1::SOURCE_STATE_WAITING);
+  Play({StatusAt(App(0, {}), waiting), StatusAt(App(0, {}), waiting)});
+  const auto program = Start({"exec", "app", "--", "true"});
+  EXPECT_TRUE(
+      program->AwaitOutput("waiting: source app has no valid content yet, it is WAITING\n"));
+  program->Signal(SIGTERM);
+  EXPECT_EQ(program->Wait(), kExitOk);
+}
+
+TEST_F(FollowingCommandsTest, ExecWithoutACommandSaysWhereToWriteIt) {
+  const auto program = Start({"exec", "app"});
+  EXPECT_TRUE(program->AwaitOutput("`confstream exec app -- COMMAND ARGUMENT...`"));
+  EXPECT_EQ(program->Wait(), kExitError);
+  EXPECT_EQ(server_.requests().size(), 0u);
 }
 
 TEST_F(FollowingCommandsTest, ExecReportsRejectedWithExitCodeAndTheLastLines) {
@@ -203,11 +304,14 @@ TEST_F(FollowingCommandsTest, ExecCoalescesChangesThatComeWhileItRuns) {
     more = Then(more, SnapshotOf(App(version, {{"a", absl::StrCat(version)}})));
   }
   Play(more, false);
-  Play({});
+  Play({HeartbeatAt(App(6, {{"a", "6"}}), true)});
   server_.EndStreams();
   // Whoever comes back with the token of the last version has all of them.
   ASSERT_TRUE(server_.AwaitRequests(3));
   ASSERT_EQ(server_.requests()[2].resume_token(), "token-e1-6");
+  ASSERT_TRUE(program->AwaitOutput(
+      absl::StrCat("ended the stream); trying to connect again\nconfstream: connected to ",
+                   server_.address(), " again\n")));
   WriteFile(go, "first\n");
   EXPECT_TRUE(program->AwaitOutput("first\nrun 6\n"));
   WriteFile(go, "second\n");

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 #include <spdlog/sinks/ostream_sink.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -43,6 +46,27 @@ class RecordingObserver final : public HistoryObserver {
   Mutex mu_;
   CondVar changed_;
   std::vector<std::string> told_ ABSL_GUARDED_BY(mu_);
+};
+
+// While it lives, files can be made and read, but no byte can be written.
+class FullDisk {
+ public:
+  FullDisk() : before_signal_(std::signal(SIGXFSZ, SIG_IGN)) {
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    rlimit none = before_;
+    none.rlim_cur = 0;
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &none), 0);
+  }
+  ~FullDisk() {
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0);
+    std::signal(SIGXFSZ, before_signal_);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*const before_signal_)(int);
 };
 
 class HistoryTest : public testing::Test {
@@ -168,6 +192,8 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
   std::string directory = "state";
   int content = 0;
   for (int round = 0; round < 60; ++round) {
+    std::optional<FullDisk> full;  // in some rounds, until the kill
+    if (round % 3 == 2) full.emplace();
     const auto history = Open(directory);
     const auto store = history->Source(Config());
     const auto note = [&used](const Snapshot& snapshot) {
@@ -181,6 +207,7 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
     const std::string next = absl::StrCat("round", round);
     for (int i = 0; i <= count; ++i) {
       if (i == killed_at) {
+        full.reset();
         // The recorder may be at work: what it has written by now is what a kill would leave.
         std::filesystem::copy(directory_.Path(directory), directory_.Path(next));
       }
@@ -370,6 +397,41 @@ TEST_F(HistoryTest, HistoryThatCanOnlyBeReadIsServedInAnEpochOfItsOwn) {
   std::filesystem::permissions(directory_.Path("state"), std::filesystem::perms(0700));
 }
 
+TEST_F(HistoryTest, HistoryThatCanOnlyBeReadIsServedWithWhatIsStillInItsLog) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere; ./dev test runs this as nobody";
+  {
+    const auto history = Open();
+    const auto store = history->Source(Config());
+    Append(store.get(), {{"a", "1"}});
+    ASSERT_TRUE(store->AwaitRecorded(kPatience));
+    Append(store.get(), {{"a", "2"}});
+    ASSERT_TRUE(store->AwaitRecorded(kPatience));
+    CopyAsIfKilled("left");
+  }
+  ASSERT_GT(std::filesystem::file_size(directory_.Path("left/history.db-wal")), 0u);
+  const auto restrict_to = [this](unsigned log, unsigned directory) {
+    std::filesystem::permissions(directory_.Path("left"), std::filesystem::perms(0700));
+    std::filesystem::permissions(directory_.Path("left/history.db"), std::filesystem::perms(0400));
+    std::filesystem::permissions(directory_.Path("left/history.db-wal"),
+                                 std::filesystem::perms(log));
+    std::filesystem::permissions(directory_.Path("left"), std::filesystem::perms(directory));
+  };
+  restrict_to(0400, 0500);
+  {
+    const auto history = Open("left");
+    const auto store = history->Source(Config());
+    ASSERT_NE(store->latest(), nullptr);
+    EXPECT_EQ(FilesOf(*store->latest()), (Files{{"a", "2"}}));
+  }
+  restrict_to(0, 0500);
+  {
+    const auto history = Open("left");
+    EXPECT_EQ(history->Source(Config())->latest(), nullptr) << "what is newest is not known";
+    EXPECT_NE(log_text_.str().find("let this user read both"), std::string::npos);
+  }
+  std::filesystem::permissions(directory_.Path("left"), std::filesystem::perms(0700));
+}
+
 TEST_F(HistoryTest, HistoryThatCouldOnlyBeReadAtFirstIsRecordedWholeOnceItCanBe) {
   if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere; ./dev test runs this as nobody";
   {
@@ -397,6 +459,147 @@ TEST_F(HistoryTest, HistoryThatCouldOnlyBeReadAtFirstIsRecordedWholeOnceItCanBe)
   EXPECT_EQ(FilesLike("superseded").size(), 1u) << "what could not be written is not lost either";
   const auto history = Open();
   EXPECT_EQ(FilesOf(*history->Source(Config())->latest()), (Files{{"a", "2"}, {"b", "1"}}));
+}
+
+TEST_F(HistoryTest, StartOnAFullDiskServesTheHistoryAndRecordsInItOnceThereIsRoom) {
+  std::shared_ptr<const Snapshot> first, last;
+  const Pin pin{1, absl::FromUnixSeconds(5), absl::FromUnixSeconds(99), "why", {}, {}};
+  {
+    const auto history = Open();
+    const auto store = history->Source(Config());
+    first = Append(store.get(), {{"a", "1"}, {"b", "1"}});
+    last = Append(store.get(), {{"a", "2"}, {"b", "1"}});
+    store->SetPin(pin);
+    history->Close();
+  }
+  {
+    RecordingObserver observer;
+    auto full = std::make_unique<FullDisk>();
+    const auto history = Open();
+    history->SetObserver(&observer);
+    const auto store = history->Source(Config());
+    ASSERT_NE(store->latest(), nullptr);
+    EXPECT_EQ(FilesOf(*store->latest()), FilesOf(*last));
+    EXPECT_EQ(store->latest()->version, last->version);
+    EXPECT_EQ(store->latest()->epoch, last->epoch);
+    EXPECT_EQ(FilesOf(*store->Find(1)), FilesOf(*first));
+    EXPECT_EQ(store->pin(), pin);
+    ASSERT_TRUE(observer.Await(1));
+    EXPECT_EQ(store->status().state, HistoryStatus::kFailing);
+    EXPECT_TRUE(
+        absl::StrContains(store->status().problem, "make room in " + directory_.Path("state")))
+        << store->status().problem;
+    full.reset();
+    ASSERT_TRUE(observer.Await(2));
+    EXPECT_EQ(store->status().state, HistoryStatus::kRecorded);
+    const auto next = Append(store.get(), {{"a", "3"}, {"b", "1"}});
+    EXPECT_EQ(next->version, last->version + 1);
+    EXPECT_EQ(next->epoch, last->epoch);
+  }
+  EXPECT_TRUE(FilesLike("superseded").empty());
+  const auto history = Open();
+  const auto store = history->Source(Config());
+  EXPECT_EQ(store->epoch(), last->epoch);
+  EXPECT_EQ(FilesOf(*store->latest()), (Files{{"a", "3"}, {"b", "1"}}));
+  EXPECT_EQ(FilesOf(*store->Find(1)), FilesOf(*first));
+  EXPECT_EQ(store->pin(), pin);
+}
+
+TEST_F(HistoryTest, EveryStartOnAFullDiskAfterAKillGivesTheRestoredContentTheSameNumber) {
+  std::shared_ptr<const Snapshot> last;
+  {
+    const auto history = Open();
+    const auto store = history->Source(Config());
+    last = Append(store.get(), {{"a", "1"}});
+    ASSERT_TRUE(store->AwaitRecorded(kPatience));
+    CopyAsIfKilled("killed");
+  }
+  const auto expect_restored = [&](const SnapshotStore& store) {
+    ASSERT_NE(store.latest(), nullptr);
+    EXPECT_EQ(FilesOf(*store.latest()), FilesOf(*last));
+    EXPECT_EQ(store.latest()->epoch, last->epoch);
+    EXPECT_EQ(store.latest()->version, SnapshotStore::kReserve + 1);
+  };
+  for (int start = 0; start < 2; ++start) {
+    const FullDisk full;
+    const auto history = Open("killed");
+    expect_restored(*history->Source(Config()));
+  }
+  std::filesystem::copy(directory_.Path("killed"), directory_.Path("sensitive"));
+  {
+    const auto history = Open("killed");
+    const auto store = history->Source(Config());
+    expect_restored(*store);
+    const auto next = Append(store.get(), {{"a", "2"}});
+    EXPECT_EQ(next->epoch, last->epoch);
+    EXPECT_EQ(next->version, SnapshotStore::kReserve + 2);
+  }
+  // Nothing is restored, but others may have done it.
+  const auto history = Open("sensitive");
+  const auto next = Append(history->Source(Config("app", true)).get(), {{"a", "2"}});
+  EXPECT_EQ(next->epoch, last->epoch);
+  EXPECT_EQ(next->version, SnapshotStore::kReserve + 2);
+}
+
+TEST_F(HistoryTest, WhatIsPublishedAfterAStartOnAFullDiskHasAFreshEpochAndIsRecordedWithTheRest) {
+  std::string epoch;
+  {
+    const auto history = Open();
+    const auto store = history->Source(Config());
+    epoch = Append(store.get(), {{"a", "1"}})->epoch;
+    history->Source(Config("other"))->SetPin(Pin{1, {}, absl::InfiniteFuture(), "why", {}, {}});
+  }
+  std::shared_ptr<const Snapshot> next;
+  {
+    RecordingObserver observer;
+    auto full = std::make_unique<FullDisk>();
+    const auto history = Open();
+    history->SetObserver(&observer);
+    const auto store = history->Source(Config());
+    next = Append(store.get(), {{"a", "2"}});
+    EXPECT_NE(next->epoch, epoch) << "another process would not know that its number was used";
+    EXPECT_EQ(next->version, 2);
+    ASSERT_TRUE(observer.Await(1));
+    full.reset();
+    ASSERT_TRUE(observer.Await(2));
+    EXPECT_TRUE(store->AwaitRecorded(kPatience));
+  }
+  EXPECT_TRUE(FilesLike("superseded").empty());
+  const auto history = Open();
+  const auto store = history->Source(Config());
+  EXPECT_EQ(store->latest()->epoch, next->epoch);
+  EXPECT_EQ(FilesOf(*store->latest()), FilesOf(*next));
+  ASSERT_NE(store->Find(1), nullptr);
+  EXPECT_EQ(store->Find(1)->epoch, epoch);
+  EXPECT_TRUE(history->Source(Config("other"))->pin().has_value())
+      << "a source not served meanwhile";
+}
+
+TEST_F(HistoryTest, DatabaseThatCouldOnlyBeReadAtFirstGoesOnOnceItCanBeWritten) {
+  if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere; ./dev test runs this as nobody";
+  std::shared_ptr<const Snapshot> last;
+  {
+    const auto history = Open();
+    last = Append(history->Source(Config()).get(), {{"a", "1"}});
+  }
+  std::filesystem::permissions(directory_.Path("state/history.db"), std::filesystem::perms(0400));
+  {
+    RecordingObserver observer;
+    const auto history = Open();
+    history->SetObserver(&observer);
+    const auto store = history->Source(Config());
+    ASSERT_NE(store->latest(), nullptr);
+    EXPECT_EQ(store->latest()->version, last->version);
+    EXPECT_EQ(store->epoch(), last->epoch) << "nobody else has the lock";
+    ASSERT_TRUE(observer.Await(1));
+    std::filesystem::permissions(directory_.Path("state/history.db"), std::filesystem::perms(0600));
+    ASSERT_TRUE(observer.Await(2));
+    EXPECT_EQ(Append(store.get(), {{"a", "2"}})->epoch, last->epoch);
+  }
+  EXPECT_TRUE(FilesLike("superseded").empty());
+  const auto history = Open();
+  EXPECT_EQ(FilesOf(*history->Source(Config())->latest()), (Files{{"a", "2"}}));
+  EXPECT_NE(history->Source(Config())->Find(1), nullptr);
 }
 
 TEST_F(HistoryTest, DatabaseThatIsRemovedUnderTheServerIsWrittenAnew) {

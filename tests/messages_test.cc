@@ -14,7 +14,7 @@ TEST(FillStatusTest, TellsEverythingOfADegradedSource) {
   auto state = RefusedState(MakeSnapshot(4, {{"a.yaml", "x"}}), "mapping values are not allowed");
   state->status.since = absl::FromUnixMillis(1'700'000'000'250);
   state->status.verified_time = absl::FromUnixSeconds(1'600'000'000);
-  state->status.change_detection = ChangeDetection::kPolling;
+  state->status.polling_reason = "the limit is reached";
   v1::SourceStatus message;
   FillStatus(*state, 100, &message);
   EXPECT_EQ(message.state(), v1::SOURCE_STATE_DEGRADED);

@@ -47,7 +47,7 @@ class SnapshotReaderTest : public testing::Test {
     request.source = "s";
     request.cause = cause;
     request.route = LinkResolver(&real_).ResolveSource(config_.path, false);
-    if (const Hop* data = FindDataHop(request.route); data && cause == ReadCause::kCommit) {
+    if (const Hop* data = FindDataHop(*request.route); data && cause == ReadCause::kCommit) {
       request.commit = HopName{data->directory, data->name};
     }
     return request;
@@ -134,8 +134,8 @@ TEST_F(SnapshotReaderTest, FileWrittenAfterTheCommitMakesItUnsettled) {
   request.commit = HopName{directory_.path(), "link"};
   EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
   // File systems stamp changes by a coarse clock: write until the stamp has moved on.
-  const absl::Time swapped = request.route.hops[request.route.hops.size() - 2].entry.ctime;
-  ASSERT_EQ(request.route.hops[request.route.hops.size() - 2].name, "link");
+  const absl::Time swapped = request.route->hops[request.route->hops.size() - 2].entry.ctime;
+  ASSERT_EQ(request.route->hops[request.route->hops.size() - 2].name, "link");
   while (LinkResolver(&real_).Resolve(Path("one/a")).target_stat.ctime <= swapped) {
     WriteFile(Path("one/a"), "2");
   }
@@ -248,8 +248,66 @@ TEST_F(SnapshotReaderTest, PolledSourceIsNotTrustedToHaveSettled) {
   WriteFile(Path("s/a"), "1");
   Configure("s");
   ReadRequest request = Request(ReadCause::kSettled);
-  request.watched = false;
+  request.polled_because = "the limit is reached";
   EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, SourceThatNobodyWatchesIsReadWhereverItLeads) {
+  WriteFile(Path("one/a"), "1");
+  WriteFile(Path("two/a"), "2");
+  MakeLink("one", Path("s"));
+  clock_.shift = absl::Seconds(1);
+  Configure("s");
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.route.reset();
+  EXPECT_THAT(Contents(reader_->Read(request)), ElementsAre("a=1"));
+  SwapLink("two", Path("s"));
+  clock_.shift = absl::Seconds(2);
+  EXPECT_THAT(Contents(reader_->Read(request)), ElementsAre("a=2"));
+}
+
+TEST_F(SnapshotReaderTest, VolumeThatNobodyWatchesStaysAVolume) {
+  KubeletVolume volume(Path("s"));
+  volume.Swap({{"a", "1"}});
+  Configure("s");
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.route.reset();
+  EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  std::filesystem::remove(Path("s/..data"));
+  EXPECT_EQ(reader_->Read(request).result, Reading::kMissing);
+}
+
+TEST_F(SnapshotReaderTest, PolledFilesStampedInTheFutureAreTrustedOnceTheyStayedTheSame) {
+  WriteFile(Path("s/a"), "1");
+  config_.settle = absl::Milliseconds(20);
+  Configure("s");
+  clock_.shift = -absl::Hours(1);  // the server of the files is an hour ahead
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.polled_because = "network";
+  const Instant begin = clock_.Now();
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+  Reading reading;
+  while (reading.result != Reading::kGeneration && clock_.Now() - begin < absl::Seconds(30)) {
+    reading = reader_->Read(request);
+  }
+  EXPECT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_GE(clock_.Now() - begin, config_.settle);
+  WriteFile(Path("s/a"), "2");
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, DeletedMountIsDetachedAndAHopThatWasJustReplacedNeedsNoLook) {
+  KubeletVolume volume(Path("s"));
+  volume.Swap({{"a", "1"}});
+  Configure("s");
+  const ReadRequest request = Request(ReadCause::kCommit);
+  const std::string id = std::to_string(*real_.MountId(request.route->target_fd->get()));
+  file_system_.mounts =
+      MountTable::Parse(id + " 1 0:1 /v//deleted " + Path("s") + " rw - tmpfs tmpfs rw\n");
+  const Reading reading = Read(ReadCause::kRecheck);
+  EXPECT_EQ(reading.result, Reading::kDetached);
+  EXPECT_THAT(std::string(reading.status.message()), HasSubstr(Path("s")));
+  EXPECT_EQ(Read(ReadCause::kCommit).result, Reading::kGeneration);
 }
 
 TEST_F(SnapshotReaderTest, UnchangedOldFilesAreNotReadAgain) {
@@ -356,7 +414,11 @@ TEST_F(SnapshotReaderTest, ErrorAtAnyCallIsAFailureAndNeverAGeneration) {
   for (int failing = 0;; ++failing) {
     int call_number = 0;
     bool failed = false;
-    file_system_.before = [&](HookedFileSystem::Call, const std::string&) {
+    file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+      // Nobody need know the mounts to read files.
+      if (call == HookedFileSystem::kMounts || call == HookedFileSystem::kMountId) {
+        return absl::OkStatus();
+      }
       if (call_number++ != failing) return absl::OkStatus();
       failed = true;
       return absl::Status(absl::StatusCode::kUnknown, "input/output error");

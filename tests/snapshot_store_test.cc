@@ -53,6 +53,26 @@ class SnapshotStoreTest : public testing::Test {
   SnapshotStore store_{Config(), RecordedHistory(), nullptr};
 };
 
+TEST_F(SnapshotStoreTest, OfASensitiveSourceOneOlderVersionIsKeptWhateverItsSettingsSay) {
+  SourceConfig config = Config();
+  config.sensitive = true;
+  config.retention.max_age = absl::InfiniteDuration();
+  SnapshotStore store(config, RecordedHistory(), nullptr);
+  std::weak_ptr<const FileContent> first;
+  for (const char* content : {"1", "2", "3"}) {
+    Generation generation = MakeGeneration({{"a", content}});
+    const Sha256 digest = DigestOf(generation);
+    const auto published = store.Append(std::move(generation), digest, now_);
+    if (published->version == 1) first = published->files[0].content;
+  }
+  EXPECT_EQ(store.Find(1), nullptr);
+  EXPECT_TRUE(first.expired()) << "it is not in memory any more";
+  ASSERT_NE(store.Find(2), nullptr);
+  config.retention.max_versions = 1;
+  store.SetRetention(config.retention);
+  EXPECT_EQ(store.Find(2), nullptr) << "less can be asked for";
+}
+
 TEST_F(SnapshotStoreTest, HoldsNothingAtFirst) {
   EXPECT_EQ(store_.latest(), nullptr);
   EXPECT_EQ(store_.epoch().size(), 32u);

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -65,6 +66,26 @@ TEST_F(SourceTreeTest, FilesComeInByteOrderOfTheirWholePaths) {
   WriteFile(Path("source/a/z.yaml"), "");
   WriteFile(Path("source/a.yaml"), "");
   EXPECT_THAT(Paths(List()), ElementsAre("a.yaml", "a/z.yaml", "b.yaml"));  // '.' sorts before '/'
+}
+
+TEST_F(SourceTreeTest, MoreDirectoriesThanAnEighthOfTheDescriptorsAreRefused) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 128;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  for (int i = 0; i < 15; ++i) WriteFile(Path(absl::StrCat("source/", i, "/a")), "");
+  const SourceTree allowed = List();
+  MakeLink("0", Path("source/again"));
+  const SourceTree refused = List();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(allowed.files.size(), 15u);
+  EXPECT_THAT(Refusals(refused), ElementsAre("limits.directories "));
+}
+
+TEST_F(SourceTreeTest, LinkWhoseTextHasTooLongANameDangles) {
+  MakeLink(std::string(300, 'x'), Path("source/link"));
+  EXPECT_THAT(Refusals(List()), ElementsAre("link.dangling link"));
 }
 
 TEST_F(SourceTreeTest, KubernetesVolumeIsReadThroughDataAndDanglingKeysDoNotCount) {

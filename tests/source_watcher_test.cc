@@ -1,5 +1,6 @@
 #include "server/watch/source_watcher.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -11,11 +12,15 @@
 
 #include "tests/fakes/files.h"
 #include "tests/fakes/hooked_event_source.h"
+#include "tests/fakes/hooked_file_system.h"
 #include "tests/fakes/kubelet_volume.h"
 #include "tests/fakes/temporary_directory.h"
 
 namespace confstream {
 namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
 
 // Keeps the requests for the test to answer.
 class RecordingLane final : public ReadLane {
@@ -27,8 +32,8 @@ class RecordingLane final : public ReadLane {
 class SourceWatcherTest : public testing::Test {
  protected:
   SourceWatcherTest()
-      : watcher_(std::make_unique<SourceWatcher>(&clock_, &file_system_, &events_, &lane_, &log_)) {
-  }
+      : watcher_(std::make_unique<SourceWatcher>(&clock_, &file_system_, &events_, &lane_,
+                                                 &journals_, &log_)) {}
 
   std::string Path(const std::string& relative) { return directory_.Path(relative); }
 
@@ -69,9 +74,10 @@ class SourceWatcherTest : public testing::Test {
 
   TemporaryDirectory directory_;
   SystemClock clock_;
-  PosixFileSystem file_system_;
+  HookedFileSystem file_system_;
   HookedEventSource events_;
   RecordingLane lane_;
+  SourceJournals journals_{&clock_};
   Logger log_{LogFormat::kText, LogLevel::kError};
   std::unique_ptr<SourceWatcher> watcher_;
   Instant now_ = Instant::FromSinceBoot(absl::Hours(1));
@@ -85,7 +91,7 @@ TEST_F(SourceWatcherTest, NewSourceIsReadAtOnce) {
   const ReadRequest request = TakeRequest();
   EXPECT_EQ(request.cause, ReadCause::kRecheck);
   EXPECT_TRUE(request.touched.all);
-  EXPECT_TRUE(request.route.status.ok());
+  EXPECT_TRUE(request.route->status.ok());
 }
 
 TEST_F(SourceWatcherTest, SwapIsReadInTheSameTurn) {
@@ -97,7 +103,7 @@ TEST_F(SourceWatcherTest, SwapIsReadInTheSameTurn) {
   const ReadRequest request = TakeRequest();
   EXPECT_EQ(request.cause, ReadCause::kCommit);
   EXPECT_EQ(request.commit->name, "..data");
-  EXPECT_EQ(request.route.target, *volume.DataDirectory());
+  EXPECT_EQ(request.route->target, *volume.DataDirectory());
 }
 
 TEST_F(SourceWatcherTest, WriteInPlaceIsReadOnceItHasSettled) {
@@ -142,7 +148,7 @@ TEST_F(SourceWatcherTest, MovedReadingIsAskedForAgainAsItWasAfterWatchingTheNewT
   Answer(first, ReadOutcome::kMoved);
   const ReadRequest second = TakeRequest();
   EXPECT_EQ(second.cause, ReadCause::kCommit);
-  EXPECT_EQ(second.route.target, *volume.DataDirectory());
+  EXPECT_EQ(second.route->target, *volume.DataDirectory());
 }
 
 TEST_F(SourceWatcherTest, RefusedReadingIsTriedAgainLaterAndLater) {
@@ -174,7 +180,7 @@ TEST_F(SourceWatcherTest, OverflowRescansEverySourceAndTrustsOnlyCommitPoints) {
   const ReadRequest swapped = TakeRequest();
   EXPECT_EQ(swapped.source, "v");
   EXPECT_EQ(swapped.cause, ReadCause::kCommit);
-  EXPECT_EQ(swapped.route.target, *volume.DataDirectory());
+  EXPECT_EQ(swapped.route->target, *volume.DataDirectory());
   Step(500);
   const ReadRequest written = TakeRequest();
   EXPECT_EQ(written.source, "s");
@@ -188,7 +194,7 @@ TEST_F(SourceWatcherTest, MissingPathAppearingByMkdirIsSeenAtAnyDepth) {
   for (int i = 0; i < 25; ++i) Step();
   Step(500);
   const ReadRequest request = TakeRequest();
-  EXPECT_TRUE(request.route.status.ok()) << request.route.status;
+  EXPECT_TRUE(request.route->status.ok()) << request.route->status;
 }
 
 TEST_F(SourceWatcherTest, SubdirectoryMadeLaterIsWatched) {
@@ -229,27 +235,164 @@ TEST_F(SourceWatcherTest, OneOfTwoSourcesOfADirectoryRemovedLeavesTheOther) {
   EXPECT_EQ(TakeRequest().source, "two");
 }
 
-TEST_F(SourceWatcherTest, SourceThatCannotBeWatchedIsLookedAtEverySecondAndWatchedWhenItCan) {
+TEST_F(SourceWatcherTest, SourceThatCannotBeWatchedIsPolledAndWatchedWhenItCan) {
   WriteFile(Path("s/a.yaml"), "1");
   events_.before_watch = [](const std::string&) { return absl::ResourceExhaustedError("limit"); };
   Add("s", "s");
   Step();
   ReadRequest request = TakeRequest();
-  EXPECT_FALSE(request.watched);
+  EXPECT_EQ(request.polled_because, "limit");
   Answer(request, ReadOutcome::kDone);
   Step(1000);
   request = TakeRequest();
-  EXPECT_FALSE(request.watched);
+  EXPECT_EQ(request.polled_because, "limit");
   events_.before_watch = [](const std::string&) { return absl::OkStatus(); };
   Answer(request, ReadOutcome::kDone);
-  Step(1000);
+  Step(10'000);
   request = TakeRequest();
-  EXPECT_TRUE(request.watched);
+  EXPECT_EQ(request.polled_because, "");
   Answer(request, ReadOutcome::kDone);
   WriteFile(Path("s/a.yaml"), "2");
   Step();
   Step(500);
   EXPECT_EQ(TakeRequest().cause, ReadCause::kSettled);
+}
+
+TEST_F(SourceWatcherTest, PollsThatTakeLongAreMadeRarely) {
+  WriteFile(Path("s/a.yaml"), "1");
+  events_.before_watch = [](const std::string&) { return absl::ResourceExhaustedError("limit"); };
+  Add("s", "s");
+  Step();
+  const ReadRequest request = TakeRequest();
+  Step(2000);
+  Answer(request, ReadOutcome::kDone);
+  Step(37'900);  // 19 times as long as it took, so that polling takes 5 %
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(200);
+  TakeRequest();
+}
+
+TEST_F(SourceWatcherTest, EveryTenthPollReusesNothing) {
+  WriteFile(Path("s/a.yaml"), "1");
+  events_.before_watch = [](const std::string&) { return absl::ResourceExhaustedError("limit"); };
+  Add("s", "s");
+  Step();
+  Answer(TakeRequest(), ReadOutcome::kDone);
+  int full = 0;
+  for (int i = 0; i < 20; ++i) {
+    Step(1000);
+    const ReadRequest request = TakeRequest();
+    full += request.reuse_nothing ? 1 : 0;
+    Answer(request, ReadOutcome::kDone);
+  }
+  EXPECT_EQ(full, 2);
+}
+
+TEST_F(SourceWatcherTest, SourceThatIsAlwaysPolledIsNeverTouchedByTheWatchThread) {
+  WriteFile(Path("s/a.yaml"), "1");
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("s");
+  config.always_poll = true;
+  config.poll_interval = absl::Seconds(3);
+  watcher_->AddSource(config, 1);
+  Step();
+  ReadRequest request = TakeRequest();
+  EXPECT_FALSE(request.route.has_value());
+  EXPECT_TRUE(request.may_hang);
+  EXPECT_THAT(request.polled_because, HasSubstr("always_poll"));
+  EXPECT_EQ(events_.watched(), 0u);
+  Answer(request, ReadOutcome::kDone);
+  Step(2990);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(10);
+  EXPECT_EQ(TakeRequest().cause, ReadCause::kRecheck);
+}
+
+TEST_F(SourceWatcherTest, WhatLiesOnANetworkFileSystemIsNotTouchedAndTheWayThereIsWatched) {
+  WriteFile(Path("mnt/s/a.yaml"), "1");
+  MakeLink("mnt/s", Path("link"));
+  std::string local = "1 0 0:1 / / rw - ext4 /dev/vda rw\n";
+  file_system_.mounts =
+      MountTable::Parse(local + "2 1 0:2 / " + Path("mnt") + " rw - nfs4 server:/x rw\n");
+  bool touched = false;
+  file_system_.before = [&](HookedFileSystem::Call, const std::string& name) {
+    touched = touched || name == "mnt";
+    return absl::OkStatus();
+  };
+  Add("s", "link");
+  Step();
+  ReadRequest request = TakeRequest();
+  EXPECT_TRUE(request.may_hang);
+  EXPECT_FALSE(request.route.has_value());
+  EXPECT_THAT(request.polled_because, HasSubstr("nfs4"));
+  Answer(request, ReadOutcome::kDone);
+  WriteFile(Path("other/a.yaml"), "2");
+  SwapLink("other", Path("link"));
+  Step();
+  request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kCommit);
+  ASSERT_TRUE(request.route.has_value());
+  EXPECT_EQ(request.route->target, Path("other"));
+  EXPECT_EQ(request.polled_because, "");
+  EXPECT_FALSE(touched);
+}
+
+TEST_F(SourceWatcherTest, MountedFileIsPolledSinceItsDirectoryDoesNotTell) {
+  WriteFile(Path("s/a.yaml"), "1");
+  WriteFile(Path("s/b.yaml"), "1");
+  file_system_.mounts = MountTable::Parse("2 1 0:2 /x " + Path("s/a.yaml") + " rw - ext4 x rw\n");
+  Add("directory", "s");
+  Add("file", "s/a.yaml");
+  Add("other", "s/b.yaml");
+  Step();
+  ASSERT_EQ(lane_.requests.size(), 3u);
+  EXPECT_THAT(lane_.requests[0].polled_because, HasSubstr("is a mounted file"));
+  EXPECT_THAT(lane_.requests[1].polled_because, HasSubstr("is a mounted file"));
+  EXPECT_EQ(lane_.requests[2].polled_because, "");
+  EXPECT_FALSE(lane_.requests[0].may_hang);
+  EXPECT_TRUE(lane_.requests[0].route.has_value());
+}
+
+TEST_F(SourceWatcherTest, MountsThatChangeOnTheWayOrBelowAreLookedAtTogetherAndOthersAreNot) {
+  WriteFile(Path("s/a.yaml"), "1");
+  const std::string root = "1 0 0:1 / / rw - ext4 /dev/vda rw\n";
+  file_system_.mounts = MountTable::Parse(root);
+  Start("s", "s");
+  file_system_.mounts = MountTable::Parse(root + "2 1 0:2 / /elsewhere rw - tmpfs x rw\n");
+  watcher_->MountsChanged();
+  Step(1000);
+  Step();
+  EXPECT_TRUE(lane_.requests.empty());
+  file_system_.mounts = MountTable::Parse(root + "3 1 0:3 / " + Path("s") + " rw - tmpfs x rw\n");
+  watcher_->MountsChanged();
+  Step();
+  Step(500);
+  EXPECT_TRUE(lane_.requests.empty()) << "no more than one look a second";
+  Step(500);
+  Answer(TakeRequest(), ReadOutcome::kDone);
+  file_system_.mounts = MountTable::Parse(root + "3 1 0:3 / " + Path("s") + " rw - tmpfs x rw\n" +
+                                          "4 3 0:4 / " + Path("s/sub") + " rw - tmpfs x rw\n");
+  watcher_->MountsChanged();
+  Step(1000);
+  Step();
+  TakeRequest();
+}
+
+TEST_F(SourceWatcherTest, JournalTellsWhatWasSeenAndDecided) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  WriteFile(Path("s/a.yaml"), "2");
+  Step();
+  Step(500);
+  Answer(TakeRequest(), ReadOutcome::kUnsettled);
+  std::vector<std::string> told;
+  for (const SourceEvent& event : journals_.Of("s")->Events()) told.push_back(event.detail);
+  EXPECT_THAT(told, ElementsAre("leads to " + Path("s"), "written to: a.yaml",
+                                "closed after writing: a.yaml",
+                                "waiting until nothing has changed for 500ms, at most 5s",
+                                "the files were changing meanwhile: once more",
+                                "waiting until nothing has changed for 500ms, at most 5s"));
 }
 
 TEST_F(SourceWatcherTest, PeriodicRescanLooksAgainAndEveryTenthReusesNothing) {

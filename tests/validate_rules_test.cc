@@ -123,6 +123,12 @@ TEST_F(ValidatorRulesTest, EveryDifferenceFromTheManifestIsToldWithItsLine) {
                           "sub/SUMS:4:1 checksums.manifest", "sub/SUMS:5:1 checksums.manifest"));
 }
 
+TEST_F(ValidatorRulesTest, AManifestThatListsItselfIsToldToTakeTheLineOut) {
+  config_.rules.checksums = "SUMS";
+  const std::string manifest = absl::StrCat(Line("a", "1"), Line("SUMS", "it was empty then"));
+  EXPECT_THAT(Found({{"SUMS", manifest}, {"a", "1"}}), ElementsAre("SUMS:2:1 checksums.manifest"));
+}
+
 TEST_F(ValidatorRulesTest, AMissingManifestIsAViolation) {
   config_.rules.checksums = "SHA256SUMS";
   EXPECT_THAT(Found({{"a", "1"}}), ElementsAre("SHA256SUMS:0:0 checksums.manifest"));

@@ -331,7 +331,7 @@ TEST_F(WatchHubTest, StateThatSaysTheSameWakesNobodyAndIsShownToWhoeverAsks) {
 TEST_F(WatchHubTest, StatusThatALaterStreamIsToldNamesTheVersionServedThen) {
   auto polled = [this](int64_t version, const std::string& content) {
     auto state = ServingState(MakeSnapshot(version, {{"a", content}}));
-    state->status.change_detection = ChangeDetection::kPolling;
+    state->status.polling_reason = "the limit is reached";
     hub_.Update(state);
   };
   polled(1, "1");
@@ -613,6 +613,37 @@ TEST_F(SmallWatchHubTest, RefusedStreamsDoNotCount) {
     EXPECT_EQ(ReasonOf(Refused(Spec({}, "no-such"))), kSourceNotFound);
   }
   EXPECT_EQ(hub_.streams(), 1);
+}
+
+TEST_F(WatchHubTest, OlderVersionOfASensitiveSourceIsGivenToNobodyAndTheRemedyWorks) {
+  const auto publish = [this](int64_t version) {
+    const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat("secret ", version)}});
+    history_->Add(snapshot);
+    const auto state = ServingState(snapshot, history_);
+    state->sensitive = true;
+    hub_.Update(state);
+  };
+  publish(1);
+  const std::string held = Open(Spec())->received()[0].header().resume_token();
+  publish(2);
+  publish(3);
+  WatchSpec every = Spec();
+  every.every_version = true;
+  every.resumes = true;
+  every.token = ResumeToken::Decode(held);
+  ASSERT_TRUE(every.token.has_value());
+  const auto refused = Open(every);
+  EXPECT_TRUE(refused->received().empty());
+  ASSERT_TRUE(refused->AwaitEnd().has_value());
+  EXPECT_EQ(refused->AwaitEnd()->code(), absl::StatusCode::kOutOfRange);
+  EXPECT_NE(refused->AwaitEnd()->message().find("the oldest retained version is 3: begin without"),
+            absl::string_view::npos)
+      << *refused->AwaitEnd();
+  every.resumes = false;
+  every.token.reset();
+  const auto accepted = Open(every);
+  ASSERT_EQ(accepted->received().size(), 1u);
+  EXPECT_EQ(accepted->received()[0].snapshot().files(0).content(), "secret 3");
 }
 
 }  // namespace

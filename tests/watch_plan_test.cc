@@ -26,7 +26,7 @@ class WatchPlanTest : public testing::Test {
     SourceConfig config;
     config.name = "s";
     config.path = Path(relative);
-    return std::make_unique<WatchPlan>(&file_system_, &events_, config);
+    return std::make_unique<WatchPlan>(&file_system_, &guard_, &events_, config);
   }
 
   // What the plan makes of the events that have come, without those that mean nothing to it.
@@ -41,6 +41,7 @@ class WatchPlanTest : public testing::Test {
 
   TemporaryDirectory directory_;
   PosixFileSystem file_system_;
+  MountGuard guard_;
   HookedEventSource events_;
 };
 

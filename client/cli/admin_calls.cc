@@ -106,6 +106,13 @@ absl::StatusOr<v1::ReloadSourceResponse> ReloadSource(Connection* connection,
   return Call(connection, &Stub::ReloadSource, request, DeadlineAfter(timeout));
 }
 
+absl::StatusOr<v1::ListEventsResponse> ListEvents(Connection* connection, const std::string& source,
+                                                  absl::Duration timeout) {
+  v1::ListEventsRequest request;
+  request.set_source(source);
+  return Call(connection, &Stub::ListEvents, request, DeadlineAfter(timeout));
+}
+
 absl::StatusOr<v1::ValidateSnapshotResponse> ValidateSnapshot(
     Connection* connection,
     const std::function<absl::StatusOr<bool>(v1::ValidateSnapshotRequest*)>& next,

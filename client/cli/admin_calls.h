@@ -44,6 +44,10 @@ absl::StatusOr<v1::ReloadSourceResponse> ReloadSource(Connection* connection,
                                                       const std::string& source,
                                                       absl::Duration timeout);
 
+// What was seen and decided of `source` lately.
+absl::StatusOr<v1::ListEventsResponse> ListEvents(Connection* connection, const std::string& source,
+                                                  absl::Duration timeout);
+
 // Sends what `next` puts into a message until it returns false, and then asks for the verdict. An
 // error that `next` returns ends the call with it.
 absl::StatusOr<v1::ValidateSnapshotResponse> ValidateSnapshot(

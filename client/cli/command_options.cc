@@ -4,11 +4,30 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/signal_name.h"
+#include "server/config/setting_text.h"
 
 namespace confstream {
 namespace {
 
 using Command = Invocation::Command;
+
+// As the API bounds them (config_service.proto, admin_service.proto).
+constexpr int64_t kMostVersion = (int64_t{1} << 53) - 1;
+constexpr absl::Duration kLeastHeartbeat = absl::Seconds(1);
+constexpr absl::Duration kMostInterval = absl::Hours(1);
+constexpr absl::Duration kLongestPin = absl::Hours(24 * 3650);
+// What a person can want to see.
+constexpr int64_t kMostCount = 1000000000;
+constexpr int64_t kMostLimit = 1000000;
+
+// The value that `text` stands for; ends parsing with the whole sentence if it stands for none.
+template <typename Value>
+Value ValueOrThrow(const std::string& name, const std::string& text,
+                   const absl::StatusOr<Value>& value, const std::string& remedy = "") {
+  if (value.ok()) return *value;
+  throw CLI::ValidationError(absl::StrCat(SettingText{text, "", name, ""}.subject(), " ",
+                                          value.status().message(), remedy));
+}
 
 CLI::App* AddCommand(CLI::App* app, Invocation* invocation, Command command,
                      const std::string& name, const std::string& help) {
@@ -23,9 +42,41 @@ void AddSource(CLI::App* command, Invocation* invocation) {
       ->type_name("");
 }
 
-CLI::Option* AddVersion(CLI::App* command, const std::string& name, int64_t* target,
+// `target` holds a number, or can.
+template <typename Target>
+CLI::Option* AddVersion(CLI::App* command, const std::string& name, Target* target,
                         const std::string& help) {
-  return command->add_option(name, *target, help)->check(CLI::PositiveNumber)->type_name("VERSION");
+  return command
+      ->add_option_function<std::string>(
+          name,
+          [name, target](const std::string& text) {
+            *target = ValueOrThrow(name, text, ParseCountSetting(text, 1, kMostVersion),
+                                   "; `confstream history` lists those there are");
+          },
+          help)
+      ->type_name("VERSION");
+}
+
+// `name` is the long one, beside -n.
+CLI::Option* AddCount(CLI::App* command, const std::string& name, int64_t most, int64_t* target,
+                      const std::string& help) {
+  return command
+      ->add_option_function<std::string>(
+          "-n," + name,
+          [name, most, target](const std::string& text) {
+            *target = ValueOrThrow(name, text, ParseCountSetting(text, 1, most));
+          },
+          help)
+      ->type_name("N");
+}
+
+void AddGlobs(CLI::App* command, Invocation* invocation) {
+  command
+      ->add_option("--glob", invocation->globs,
+                   "Only the files that match: `*` matches within a path component, `**` across. "
+                   "May be given more than once")
+      ->allow_extra_args(false)
+      ->type_name("PATTERN");
 }
 
 void AddClientId(CLI::App* command, Invocation* invocation) {
@@ -73,12 +124,10 @@ void AddWatch(CLI::App* app, Invocation* invocation) {
   AddSource(watch, invocation);
   watch
       ->add_option("PATH", invocation->paths,
-                   "Globs of the files to watch: `*` matches within a path component, `**` across. "
-                   "Default: all files")
+                   "Globs of the files to watch, as --glob takes them. Default: all files")
       ->type_name("");
-  watch->add_option("-n,--count", invocation->count, "End after this many snapshots")
-      ->check(CLI::PositiveNumber)
-      ->type_name("N");
+  AddGlobs(watch, invocation);
+  AddCount(watch, "--count", kMostCount, &invocation->count, "End after this many snapshots");
   watch->add_flag("--until-in-sync", invocation->until_in_sync,
                   "End once the newest content is here");
   watch->add_flag("--delta", invocation->delta,
@@ -86,10 +135,11 @@ void AddWatch(CLI::App* app, Invocation* invocation) {
   watch->add_flag("--every-version", invocation->every_version,
                   "Every retained version in order, instead of the newest only");
   AddDurationOption(
-      watch, "--heartbeat", &invocation->heartbeat,
+      watch, "--heartbeat", kLeastHeartbeat, kMostInterval, &invocation->heartbeat,
       "How often a quiet server says that it lives, 1s to 1h. After three missed the copy "
       "is called stale. Default: 30s");
-  AddDurationOption(watch, "--min-interval", &invocation->min_interval,
+  AddDurationOption(watch, "--min-interval", absl::Milliseconds(1), kMostInterval,
+                    &invocation->min_interval,
                     "The least time between two snapshots; versions in between are skipped");
   AddClientId(watch, invocation);
 }
@@ -106,32 +156,24 @@ void AddRollback(CLI::App* app, Invocation* invocation) {
       ->type_name("");
   rollback->add_option("--reason", invocation->reason, "Why, for everybody who asks about the pin")
       ->type_name("TEXT");
-  AddDurationOption(rollback, "--expire", &invocation->expire,
+  AddDurationOption(rollback, "--expire", absl::Milliseconds(1), kLongestPin, &invocation->expire,
                     "How long the pin lasts at most. Default: without end");
-  rollback
-      ->add_option_function<int64_t>(
-          "--expect", [invocation](const int64_t& version) { invocation->expect = version; },
-          "Only if this is the current version. Default: the version that is current when the "
-          "command begins")
-      ->check(CLI::PositiveNumber)
-      ->type_name("VERSION");
+  AddVersion(rollback, "--expect", &invocation->expect,
+             "Only if this is the current version. Default: the version that is current when the "
+             "command begins");
 }
 
 }  // namespace
 
-CLI::Option* AddDurationOption(CLI::App* app, const std::string& name,
-                               std::optional<absl::Duration>* target, const std::string& help) {
+CLI::Option* AddDurationOption(CLI::App* app, const std::string& name, absl::Duration least,
+                               absl::Duration most, std::optional<absl::Duration>* target,
+                               const std::string& help) {
+  const std::string long_name = name.substr(name.find("--"));
   return app
       ->add_option_function<std::string>(
           name,
-          [target, name](const std::string& text) {
-            absl::Duration duration;
-            if (!absl::ParseDuration(text, &duration) || duration <= absl::ZeroDuration() ||
-                duration == absl::InfiniteDuration()) {
-              throw CLI::ValidationError(
-                  name, absl::StrCat("`", text, "` is no duration: write 500ms, 30s, 5m or 1h"));
-            }
-            *target = duration;
+          [=](const std::string& text) {
+            *target = ValueOrThrow(long_name, text, ParseDurationSetting(text, least, most));
           },
           help)
       ->type_name("DURATION");
@@ -156,10 +198,8 @@ void AddAdminCommands(CLI::App* app, Invocation* invocation) {
       AddCommand(app, invocation, Command::kHistory, "history",
                  "List the retained versions of a source, newest first; `*` marks what is served");
   AddSource(history, invocation);
-  history->add_option("-n,--limit", invocation->limit, "At most this many")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str()
-      ->type_name("N");
+  AddCount(history, "--limit", kMostLimit, &invocation->limit, "At most this many")
+      ->default_str("20");
 
   CLI::App* const diff = AddCommand(app, invocation, Command::kDiff, "diff",
                                     "Print what differs between two retained versions");
@@ -170,8 +210,13 @@ void AddAdminCommands(CLI::App* app, Invocation* invocation) {
   AddVersion(diff, "B", &invocation->to_version,
              "The version to compare to. Default: the current one")
       ->type_name("");
+  AddGlobs(diff, invocation);
 
   AddRollback(app, invocation);
+  AddSource(AddCommand(app, invocation, Command::kEvents, "events",
+                       "Print what the server saw and decided of a source lately: why was my "
+                       "change not picked up?"),
+            invocation);
   AddSource(AddCommand(app, invocation, Command::kUnpin, "unpin",
                        "End a rollback's pin: the mounted content is served again if it is valid"),
             invocation);
@@ -205,7 +250,8 @@ void AddMaterializingCommands(CLI::App* app, Invocation* invocation) {
                    "The directory: missing, empty, or kept by `confstream sync` before")
       ->required()
       ->type_name("");
-  sync->add_flag("--once", invocation->until_in_sync, "End once the newest content is in place");
+  AddGlobs(sync, invocation);
+  sync->add_flag("--once", invocation->once, "End once the newest content is in place");
   AddFileMode(sync, invocation);
   AddClientId(sync, invocation);
 
@@ -215,9 +261,10 @@ void AddMaterializingCommands(CLI::App* app, Invocation* invocation) {
       "finds CONFSTREAM_SOURCE, CONFSTREAM_VERSION and CONFSTREAM_DIR, a directory with the files, "
       "in its environment");
   AddSource(exec, invocation);
-  exec->add_option("COMMAND", invocation->command_line, "The program and its arguments, after `--`")
-      ->required()
+  exec->add_option("COMMAND", invocation->command_line,
+                   "The program and its arguments, after `--`. Required")
       ->type_name("");
+  AddGlobs(exec, invocation);
   exec->add_option("--dir", invocation->directory,
                    "Where to keep the files, as `confstream sync` does. Default: a temporary "
                    "directory of its own")

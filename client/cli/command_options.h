@@ -12,9 +12,14 @@
 
 namespace confstream {
 
-// An option that takes a duration: parses into `target`, refuses what is none or not positive.
-CLI::Option* AddDurationOption(CLI::App* app, const std::string& name,
-                               std::optional<absl::Duration>* target, const std::string& help);
+// An option that takes a duration within bounds. `name` is the long one, or ends with it.
+CLI::Option* AddDurationOption(CLI::App* app, const std::string& name, absl::Duration least,
+                               absl::Duration most, std::optional<absl::Duration>* target,
+                               const std::string& help);
+
+// The bounds of --timeout.
+inline constexpr absl::Duration kLeastTimeout = absl::Milliseconds(1);
+inline constexpr absl::Duration kMostTimeout = absl::Hours(24 * 365);
 
 // The subcommands. `invocation` outlives `app`.
 void AddReadingCommands(CLI::App* app, Invocation* invocation);        // ls get watch status

@@ -21,6 +21,7 @@ int RunDiff(const Invocation& invocation, const Console& console);
 int RunRollback(const Invocation& invocation, const Console& console);
 int RunUnpin(const Invocation& invocation, const Console& console);
 int RunReload(const Invocation& invocation, const Console& console);
+int RunEvents(const Invocation& invocation, const Console& console);
 int RunWho(const Invocation& invocation, const Console& console);
 int RunValidate(const Invocation& invocation, const Console& console);
 int RunSync(const Invocation& invocation, const Console& console);

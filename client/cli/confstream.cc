@@ -42,6 +42,8 @@ int Run(const Invocation& invocation, const Console& console) {
       return RunUnpin(invocation, console);
     case Invocation::Command::kReload:
       return RunReload(invocation, console);
+    case Invocation::Command::kEvents:
+      return RunEvents(invocation, console);
     case Invocation::Command::kWho:
       return RunWho(invocation, console);
     case Invocation::Command::kValidate:

@@ -31,4 +31,19 @@ void ConnectionNotes::OnDisconnected(const absl::Status& why) {
   disconnected_ = true;
 }
 
+void ConnectionNotes::OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) {
+  nothing_yet_ = status.served_version() > 0 ? "" : NothingYetText(header.source(), status);
+}
+
+void ConnectionNotes::SayNothingYet() {
+  if (nothing_yet_.empty() || nothing_yet_ == said_) return;
+  said_ = nothing_yet_;
+  console_.Say(absl::StrCat("waiting: ", nothing_yet_));
+}
+
+void ConnectionNotes::SayTimeOver(const absl::Status& status) const {
+  console_.Say(nothing_yet_.empty() ? ErrorMessage(status)
+                                    : absl::StrCat(ErrorMessage(status), ": ", nothing_yet_));
+}
+
 }  // namespace confstream

@@ -1,4 +1,5 @@
-// What a command that follows a source says of its connection, on the console's error stream.
+// What a command that follows a source says of its connection, and of a source that has no content,
+// on the console's error stream.
 
 #ifndef CONFSTREAM_CLIENT_CLI_CONNECTION_NOTES_H_
 #define CONFSTREAM_CLIENT_CLI_CONNECTION_NOTES_H_
@@ -9,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "client/cli/console.h"
+#include "confstream/v1/config_service.pb.h"
 
 namespace confstream {
 
@@ -24,6 +26,13 @@ class ConnectionNotes {
   // `what` may be out of date: "what was printed last".
   void OnStale(absl::Duration silence, absl::string_view what);
   void OnDisconnected(const absl::Status& why);
+  // Remembers what SayNothingYet and SayTimeOver explain.
+  void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status);
+
+  // If the source has no content yet, says why, and that it is waited for; the same once.
+  void SayNothingYet();
+  // The time limit is over, as `status` has it, and why nothing has come if nothing has.
+  void SayTimeOver(const absl::Status& status) const;
 
   // The server was heard at least once.
   bool connected_ever() const { return connected_ever_; }
@@ -36,6 +45,8 @@ class ConnectionNotes {
   bool connected_ever_ = false;
   bool disconnected_ = false;
   std::string last_error_;
+  std::string nothing_yet_;  // why there is no content; empty: there is, or nobody said
+  std::string said_;         // the nothing_yet_ that was said last
 };
 
 }  // namespace confstream

@@ -1,10 +1,13 @@
 // rollback, unpin, reload: what changes what is served.
 
+#include <optional>
+
 #include "absl/strings/str_cat.h"
 #include "client/cli/admin_calls.h"
 #include "client/cli/commands.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/queries.h"
 #include "client/cli/structured_output.h"
 #include "client/cpp/rpc_status.h"
 
@@ -14,11 +17,27 @@ namespace {
 // The server itself waits up to 30 s for a reading.
 constexpr absl::Duration kReloadTimeout = absl::Seconds(40);
 
-void WarnIfNotPersisted(bool persisted, absl::string_view what, const Console& console) {
-  if (persisted) return;
-  console.Say(absl::StrCat("warning: ", what,
-                           " is not on disk, and may be lost if the server ends: `confstream "
-                           "status` says whether history is recorded"));
+void WarnNotPersisted(absl::string_view what, v1::HistoryState history, const Console& console) {
+  if (history == v1::HISTORY_STATE_MEMORY) {
+    console.Say(absl::StrCat("warning: ", what,
+                             " is in the server's memory only, and ends with it: confstreamd keeps "
+                             "the history of sources that are not sensitive on disk if it is "
+                             "started with --state-dir DIR"));
+  } else {
+    console.Say(absl::StrCat("warning: ", what,
+                             " is not on disk yet, and may be lost if the server ends: `confstream "
+                             "status` says what is wrong with its --state-dir"));
+  }
+}
+
+// Where the server keeps the history of `source`; UNSPECIFIED if it does not say.
+v1::HistoryState HistoryOf(Connection* connection, const Invocation& invocation) {
+  const auto sources = ListSources(connection, invocation.CallTimeout());
+  if (!sources.ok()) return v1::HISTORY_STATE_UNSPECIFIED;
+  for (const v1::SourceSummary& source : *sources) {
+    if (source.header().source() == invocation.source) return source.status().history().state();
+  }
+  return v1::HISTORY_STATE_UNSPECIFIED;
 }
 
 // Prints what is served after unpin and reload.
@@ -51,8 +70,13 @@ int PrintServed(const v1::ResponseHeader& header, const v1::SourceStatus& status
   return status.state() == v1::SOURCE_STATE_SERVING ? kExitOk : kExitNotServing;
 }
 
-// The version that is current now.
-absl::StatusOr<int64_t> CurrentVersion(Connection* connection, const Invocation& invocation) {
+// What is served now.
+struct Current {
+  int64_t version = 0;
+  std::optional<v1::Pin> pin;
+};
+
+absl::StatusOr<Current> FindCurrent(Connection* connection, const Invocation& invocation) {
   const auto newest =
       ListSnapshots(connection, invocation.source, /*limit=*/1, invocation.CallTimeout());
   if (!newest.ok()) return newest.status();
@@ -60,16 +84,39 @@ absl::StatusOr<int64_t> CurrentVersion(Connection* connection, const Invocation&
     return absl::NotFoundError(
         absl::StrCat("source ", invocation.source, " has no version yet to roll back from"));
   }
-  return newest->snapshots(0).header().version();
+  Current current{newest->snapshots(0).header().version(), std::nullopt};
+  if (newest->has_pin()) current.pin = newest->pin();
+  return current;
+}
+
+// Says what a rollback did. `before`: what was served when it was asked for.
+void PrintRollback(const v1::RollbackSnapshotResponse& done, const Current& before,
+                   const Console& console) {
+  const v1::ResponseHeader& header = done.header();
+  const std::string name = SafeForTerminal(header.source());
+  const std::string content = absl::StrCat("the content of version ", done.pin().version(), " (",
+                                           ShortDigest(header.digest()), ")");
+  if (header.version() > before.version) {
+    *console.out << name << ": version " << header.version() << " has " << content
+                 << ", replacing version " << before.version << "\n";
+  } else {
+    *console.out << name << ": already at version " << header.version() << ", which has " << content
+                 << "; "
+                 << (before.pin.has_value() ? "pin renewed, reason and expiry replaced"
+                                            : "it is pinned now")
+                 << "\n";
+  }
+  if (before.pin.has_value()) *console.out << "it was " << PinText(*before.pin) << "\n";
+  *console.out << PinText(done.pin()) << "\n";
 }
 
 int FailRollback(const Invocation& invocation, const absl::Status& error, const Console& console) {
   if (ErrorReason(error) != "VERSION_MISMATCH") {
     return FailAdmin(console, error, invocation.server);
   }
-  console.Say(absl::StrCat(ErrorMessage(error),
-                           ". Somebody was faster: look at `confstream history ",
-                           SafeForTerminal(invocation.source), "`, and decide again"));
+  // The message says what to do: look, then decide.
+  console.Say(absl::StrCat(ErrorMessage(error), " (`confstream history ",
+                           SafeForTerminal(invocation.source), "` shows it)"));
   return kExitError;
 }
 
@@ -85,13 +132,9 @@ int RunRollback(const Invocation& invocation, const Console& console) {
   if (invocation.expire.has_value()) {
     ToProto(*invocation.expire, request.mutable_expire_after());
   }
-  if (invocation.expect.has_value()) {
-    request.set_expected_version(*invocation.expect);
-  } else {
-    const auto current = CurrentVersion(connection->get(), invocation);
-    if (!current.ok()) return FailAdmin(console, current.status(), invocation.server);
-    request.set_expected_version(*current);
-  }
+  const auto before = FindCurrent(connection->get(), invocation);
+  if (!before.ok()) return FailAdmin(console, before.status(), invocation.server);
+  request.set_expected_version(invocation.expect.value_or(before->version));
   const auto done = RollbackSnapshot(connection->get(), request, invocation.CallTimeout());
   if (!done.ok()) return FailRollback(invocation, done.status(), console);
 
@@ -100,16 +143,15 @@ int RunRollback(const Invocation& invocation, const Console& console) {
     Json json = Json::object();
     AddHeader(&json, done->header());
     json["pin"] = ToJson(done->pin());
+    json["published"] = done->header().version() > before->version;
     json["persisted"] = done->persisted();
     PrintStructured(json, output, console);
   } else {
-    *console.out << SafeForTerminal(invocation.source) << ": version " << done->header().version()
-                 << " has the content of version " << done->header().rolled_back_to() << " ("
-                 << ShortDigest(done->header().digest()) << "), replacing version "
-                 << request.expected_version() << "\n"
-                 << PinText(done->pin()) << "\n";
+    PrintRollback(*done, *before, console);
   }
-  WarnIfNotPersisted(done->persisted(), "the rollback", console);
+  if (!done->persisted()) {
+    WarnNotPersisted("the rollback", HistoryOf(connection->get(), invocation), console);
+  }
   return kExitOk;
 }
 
@@ -120,7 +162,9 @@ int RunUnpin(const Invocation& invocation, const Console& console) {
   if (!done.ok()) return FailAdmin(console, done.status(), invocation.server);
   const Json json = {{"persisted", done->persisted()}};
   const int code = PrintServed(done->header(), done->status(), invocation, console, json);
-  WarnIfNotPersisted(done->persisted(), "that the pin is gone", console);
+  if (!done->persisted()) {
+    WarnNotPersisted("that the pin is gone", done->status().history().state(), console);
+  }
   return code;
 }
 

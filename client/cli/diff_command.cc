@@ -64,6 +64,7 @@ int RunDiff(const Invocation& invocation, const Console& console) {
   request.set_from_version(invocation.from_version);
   request.set_to_version(invocation.to_version);
   request.set_include_content(true);
+  for (const std::string& glob : invocation.globs) request.add_path_globs(glob);
 
   const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
   Json json = Json::object();

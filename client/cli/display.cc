@@ -76,6 +76,16 @@ std::string ViolationText(const v1::Violation& violation) {
   return SafeForTerminal(text);
 }
 
+std::string NothingYetText(absl::string_view source, const v1::SourceStatus& status) {
+  std::string text = absl::StrCat("source ", SafeForTerminal(source),
+                                  " has no valid content yet, it is ", ShortName(status.state()));
+  if (status.violations().empty()) return text;
+  absl::StrAppend(&text, ": ", ViolationText(status.violations(0)));
+  const int64_t more = status.violations_total() - 1;
+  if (more > 0) absl::StrAppend(&text, ", and ", more, " more");
+  return text;
+}
+
 std::string OriginText(const v1::ResponseHeader& header) {
   switch (header.origin()) {
     case v1::SNAPSHOT_ORIGIN_UNSPECIFIED:
@@ -108,6 +118,9 @@ std::vector<std::string> Remarks(absl::string_view source, const v1::SourceStatu
   if (status.history().state() == v1::HISTORY_STATE_FAILING) {
     remarks.push_back(absl::StrCat("the history of ", name, " is not written to disk: ",
                                    SafeForTerminal(status.history().problem())));
+  }
+  if (!status.polling_reason().empty()) {
+    remarks.push_back(absl::StrCat(name, " is polled: ", SafeForTerminal(status.polling_reason())));
   }
   return remarks;
 }

@@ -40,6 +40,9 @@ std::string LocalTime(absl::Time time);
 // `path:line:column rule: message`.
 std::string ViolationText(const v1::Violation& violation);
 
+// "source app has no valid content yet, it is WAITING: " and the first violation.
+std::string NothingYetText(absl::string_view source, const v1::SourceStatus& status);
+
 // "files", or "rollback of 3"; "-" if there is no snapshot.
 std::string OriginText(const v1::ResponseHeader& header);
 // "pinned to the content of version 3 since ..., until ...: reason".

@@ -1,11 +1,6 @@
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <thread>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/command_runner.h"
 #include "client/cli/commands.h"
@@ -13,6 +8,7 @@
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/newest_version.h"
+#include "client/cli/private_directory.h"
 #include "client/cli/signal_queue.h"
 #include "client/cpp/atomic_directory.h"
 #include "client/cpp/connection.h"
@@ -22,6 +18,9 @@
 namespace confstream {
 namespace {
 
+// Below a private directory: where the files are.
+constexpr char kFilesDirectory[] = "files";
+
 // Hands what arrives to the runner.
 class VersionCourier final : public WatchObserver {
  public:
@@ -30,12 +29,16 @@ class VersionCourier final : public WatchObserver {
       : notes_(std::move(server), console), reporter_(reporter), newest_(newest) {}
 
   void OnConnected(const std::string& watch_id) override {
-    notes_.OnConnected();
     reporter_->OnConnected(watch_id);
+    notes_.OnConnected();
   }
   void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) override {
     reporter_->OnSnapshot(snapshot->header);
     newest_->Put(snapshot);
+  }
+  void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
+    notes_.OnStatus(header, status);
+    notes_.SayNothingYet();
   }
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override {
     reporter_->OnHeartbeat(header, in_sync);
@@ -53,19 +56,6 @@ class VersionCourier final : public WatchObserver {
   NewestVersion* const newest_;
 };
 
-// A new directory that only this user can enter.
-absl::StatusOr<std::string> MakePrivateDirectory() {
-  std::error_code error;
-  const std::filesystem::path parent = std::filesystem::temp_directory_path(error);
-  if (error) return absl::InternalError(absl::StrCat("TMPDIR: ", error.message()));
-  std::string path = (parent / "confstream-exec-XXXXXX").string();
-  if (mkdtemp(path.data()) == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot make a directory in ", parent.string(),
-                                                   ": name one with --dir, or set TMPDIR"));
-  }
-  return path;
-}
-
 int Follow(const Invocation& invocation, const std::string& directory_path, Connection* connection,
            SignalQueue* signals, const Console& console) {
   const auto directory = AtomicDirectory::Open(directory_path, invocation.file_mode);
@@ -77,6 +67,7 @@ int Follow(const Invocation& invocation, const std::string& directory_path, Conn
   options.request.set_source(invocation.source);
   options.request.set_client_id(invocation.client_id);
   options.request.set_mode(v1::WATCH_MODE_DELTA);
+  for (const std::string& glob : invocation.globs) options.request.add_path_globs(glob);
   OutcomeReporter reporter(connection);
   NewestVersion newest;
   VersionCourier courier(invocation.server, &reporter, &newest, console);
@@ -95,6 +86,13 @@ int Follow(const Invocation& invocation, const std::string& directory_path, Conn
 }  // namespace
 
 int RunExec(const Invocation& invocation, const Console& console) {
+  if (invocation.command_line.empty()) {
+    const std::string source = SafeForTerminal(invocation.source);
+    console.Say(absl::StrCat(
+        "exec ", source, " lacks the COMMAND to run: write it after `--`, as in `confstream exec ",
+        source, " -- COMMAND ARGUMENT...`"));
+    return kExitError;
+  }
   if (invocation.signal.has_value() && invocation.timeout.has_value()) {
     console.Say(
         "--timeout limits one run of COMMAND, and with --signal there is only one: leave "
@@ -107,16 +105,14 @@ int RunExec(const Invocation& invocation, const Console& console) {
   if (!invocation.directory.empty()) {
     return Follow(invocation, invocation.directory, connection->get(), &signals, console);
   }
-  const auto own = MakePrivateDirectory();
+  const auto own = PrivateDirectory::Make();
   if (!own.ok()) {
     console.Say(ErrorMessage(own.status()));
     return kExitError;
   }
-  const absl::Cleanup remove = [&own] {
-    std::error_code ignored;
-    std::filesystem::remove_all(*own, ignored);
-  };
-  return Follow(invocation, *own, connection->get(), &signals, console);
+  // The directory itself is locked for as long as it is used, and that below it while it is kept.
+  return Follow(invocation, absl::StrCat((*own)->path(), "/", kFilesDirectory), connection->get(),
+                &signals, console);
 }
 
 }  // namespace confstream

@@ -7,9 +7,12 @@
 #include <array>
 #include <map>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/command_options.h"
+#include "client/cli/display.h"
 #include "client/cli/exit_code.h"
+#include "server/config/setting_text.h"
 
 namespace confstream {
 namespace {
@@ -72,7 +75,7 @@ void AddGlobalOptions(CLI::App* app, Invocation* invocation) {
          "raw")
       ->check(CLI::IsMember(kFormats))
       ->type_name("FORMAT");
-  AddDurationOption(app, "-t,--timeout", &invocation->timeout,
+  AddDurationOption(app, "-t,--timeout", kLeastTimeout, kMostTimeout, &invocation->timeout,
                     "How long the command may take. Default: 10s; `reload` 40s, `validate` 60s; "
                     "`watch`, `sync` no limit. For `exec`: how long one run of COMMAND may take");
   app->add_option_function<std::string>(
@@ -81,6 +84,28 @@ void AddGlobalOptions(CLI::App* app, Invocation* invocation) {
       ->check(CLI::IsMember(kColors))
       ->type_name("WHEN");
   app->set_version_flag("--version", std::string("confstream ") + CONFSTREAM_VERSION);
+}
+
+bool IsSubcommand(const CLI::App*) { return true; }
+
+// Says what was most probably meant by the first word that is neither an option nor a command;
+// false if there is none.
+bool ExplainUnknownCommand(const CLI::App& app, const Console& console) {
+  if (!app.get_subcommands().empty()) return false;
+  const std::vector<std::string> words = app.remaining();
+  const auto word = std::find_if(words.begin(), words.end(), [](const std::string& candidate) {
+    return !absl::StartsWith(candidate, "-");
+  });
+  if (word == words.end()) return false;
+  std::vector<std::string> known;
+  for (const CLI::App* const command : app.get_subcommands(IsSubcommand)) {
+    known.push_back(command->get_name());
+  }
+  const std::string near = NearestWord(*word, known);
+  console.Say(absl::StrCat("there is no command `", SafeForTerminal(word->substr(0, 100)), "`: ",
+                           near.empty() ? "`confstream --help` lists them"
+                                        : absl::StrCat("did you mean `", near, "`?")));
+  return true;
 }
 
 }  // namespace
@@ -99,7 +124,7 @@ std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
   AddReadingCommands(&app, &invocation);
   AddAdminCommands(&app, &invocation);
   AddMaterializingCommands(&app, &invocation);
-  for (CLI::App* const command : app.get_subcommands([](const CLI::App*) { return true; })) {
+  for (CLI::App* const command : app.get_subcommands(IsSubcommand)) {
     command->fallthrough();
     command->footer(
         "\n`confstream --help` explains the options of all commands and the exit codes.");
@@ -108,6 +133,9 @@ std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
   try {
     std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
     app.parse(args);
+  } catch (const CLI::ExtrasError& error) {
+    if (!ExplainUnknownCommand(app, console)) app.exit(error, *console.out, *console.err);
+    return int{kExitError};
   } catch (const CLI::ParseError& error) {
     // It prints what was asked for, or what is wrong with what was typed.
     return app.exit(error, *console.out, *console.err) == 0 ? int{kExitOk} : int{kExitError};

@@ -31,6 +31,7 @@ struct Invocation {
     kRollback,
     kUnpin,
     kReload,
+    kEvents,
     kWho,
     kValidate,
     kSync,
@@ -45,17 +46,19 @@ struct Invocation {
 
   std::string source;              // empty: all (status, who)
   std::vector<std::string> paths;  // of get: at most one, literal; of watch: globs
+  std::vector<std::string> globs;  // of --glob: watch, diff, sync, exec
 
   int64_t version = 0;  // of get: 0 is the current one; of rollback
 
-  // watch, sync, exec
+  // watch
   int64_t count = 0;  // 0: no end
   bool until_in_sync = false;
   bool delta = false;
   bool every_version = false;
   std::optional<absl::Duration> heartbeat;
   std::optional<absl::Duration> min_interval;
-  std::string client_id;
+
+  std::string client_id;  // watch, get, sync, exec
 
   // status
   bool health = false;
@@ -74,6 +77,8 @@ struct Invocation {
   // sync, exec, validate
   std::string directory;  // of exec: empty is one of its own
   mode_t file_mode = 0644;
+
+  bool once = false;  // sync
 
   // exec
   std::vector<std::string> command_line;

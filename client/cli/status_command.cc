@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
@@ -67,6 +68,21 @@ void PrintTrouble(const v1::SourceSummary& source, const Console& console) {
   if (more > 0) *console.out << "  and " << more << " more\n";
 }
 
+// "on disk", "in memory", or which of them is where: sensitive sources are in memory always.
+std::string HistoryText(const std::vector<v1::SourceSummary>& sources) {
+  std::vector<std::string> in_memory;
+  for (const v1::SourceSummary& source : sources) {
+    if (source.status().history().state() == v1::HISTORY_STATE_MEMORY) {
+      in_memory.push_back(SafeForTerminal(source.header().source()));
+    }
+  }
+  if (in_memory.empty()) return "on disk";
+  if (in_memory.size() < sources.size()) {
+    return absl::StrCat("on disk; in memory: ", absl::StrJoin(in_memory, ", "));
+  }
+  return "in memory: it ends with the server unless that is started with --state-dir DIR";
+}
+
 void PrintTable(const ServerStatus& status, const Console& console) {
   const auto health = [&console](const std::string& said) {
     return console.Paint(said == kServing ? Color::kGreen : Color::kRed, said);
@@ -74,7 +90,7 @@ void PrintTable(const ServerStatus& status, const Console& console) {
   *console.out << "server " << status.address << ": " << health(status.server_health)
                << ", configuration: " << health(status.config_health) << "\n";
   if (status.sources.empty()) return;
-  *console.out << "\n";
+  *console.out << "history: " << HistoryText(status.sources) << "\n\n";
   Table table({"SOURCE", "STATE", "SINCE", "VERSION", "ORIGIN", "DETECTION", "VERIFIED"}, {3});
   for (const v1::SourceSummary& summary : status.sources) {
     const v1::SourceStatus& source = summary.status();

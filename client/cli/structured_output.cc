@@ -113,6 +113,7 @@ void AddStatus(Json* object, const v1::SourceStatus& status) {
   json["state"] = ShortName(status.state());
   if (status.has_state_since()) json["state_since"] = UtcTime(FromProto(status.state_since()));
   json["change_detection"] = ShortName(status.change_detection());
+  if (!status.polling_reason().empty()) json["polling_reason"] = status.polling_reason();
   json["served_version"] = status.served_version();
   if (status.has_verified_time()) {
     json["verified_time"] = UtcTime(FromProto(status.verified_time()));

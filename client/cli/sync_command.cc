@@ -17,18 +17,25 @@
 namespace confstream {
 namespace {
 
-// Puts what arrives into the directory, and tells the server and the person what became of it.
+// Puts what arrives into the directory, and tells the server and the person what became of it. With
+// --once it ends the watch after that: the server forgets a stream that has ended, so it would not
+// take the report of one that it was asked to end itself (until_in_sync).
 class DirectorySync final : public WatchObserver {
  public:
   DirectorySync(const Invocation& invocation, AtomicDirectory* directory, Connection* connection,
                 const Console& console)
-      : output_(invocation.OutputOr(OutputFormat::kTable)),
+      : once_(invocation.once),
+        output_(invocation.OutputOr(OutputFormat::kTable)),
         directory_(directory),
         console_(console),
         notes_(invocation.server, console),
         reporter_(connection) {}
 
-  bool connected_ever() const { return notes_.connected_ever(); }
+  void EndWith(SourceWatch* watch) { watch_ = watch; }
+
+  const ConnectionNotes& notes() const { return notes_; }
+  // With --once: the newest content has come, and what became of it was told.
+  bool done() const { return done_; }
   // What came last is in the directory.
   bool applied() const { return applied_; }
 
@@ -40,12 +47,22 @@ class DirectorySync final : public WatchObserver {
     reporter_.OnSnapshot(snapshot->header);
     newest_ = snapshot;
     failure_ = absl::OkStatus();
+    for (const std::string& glob : snapshot->missing_globs) {
+      console_.Say(absl::StrCat("no file of version ", snapshot->header.version(), " matches `",
+                                SafeForTerminal(glob), "`"));
+    }
     Apply();
+    EndIfDone(snapshot->in_sync);
+  }
+  void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
+    notes_.OnStatus(header, status);
+    notes_.SayNothingYet();
   }
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override {
     // Space may be there again, or what was in the way be gone.
     if (newest_ != nullptr && !applied_) Apply();
     reporter_.OnHeartbeat(header, in_sync);
+    EndIfDone(in_sync && newest_ != nullptr);
   }
   void OnStale(absl::Duration silence) override {
     notes_.OnStale(silence, absl::StrCat("the content of ", SafeForTerminal(directory_->path())));
@@ -55,6 +72,12 @@ class DirectorySync final : public WatchObserver {
   }
 
  private:
+  void EndIfDone(bool in_sync) {
+    if (!once_ || !in_sync) return;
+    done_ = true;
+    watch_->Stop();
+  }
+
   void Apply() {
     const absl::StatusOr<bool> replaced = directory_->Replace(newest_->files);
     applied_ = replaced.ok();
@@ -95,14 +118,17 @@ class DirectorySync final : public WatchObserver {
     }
   }
 
+  const bool once_;
   const OutputFormat output_;
   AtomicDirectory* const directory_;
   const Console& console_;
   ConnectionNotes notes_;
   OutcomeReporter reporter_;
+  SourceWatch* watch_ = nullptr;
   std::shared_ptr<const ReceivedSnapshot> newest_;
   absl::Status failure_;  // the last one told of newest_
   bool applied_ = false;
+  bool done_ = false;
 };
 
 }  // namespace
@@ -120,21 +146,22 @@ int RunSync(const Invocation& invocation, const Console& console) {
   options.request.set_source(invocation.source);
   options.request.set_client_id(invocation.client_id);
   options.request.set_mode(v1::WATCH_MODE_DELTA);
-  options.request.set_until_in_sync(invocation.until_in_sync);
+  for (const std::string& glob : invocation.globs) options.request.add_path_globs(glob);
   options.time_limit = invocation.timeout.value_or(absl::InfiniteDuration());
   DirectorySync sync(invocation, directory->get(), connection->get(), console);
   SourceWatch watch(connection->get(), options, &sync);
+  sync.EndWith(&watch);
   interrupter.Start(/*out_fd=*/-1, [&watch] { watch.Stop(); });
 
   const absl::Status status = watch.Run();
-  if (status.code() == absl::StatusCode::kDeadlineExceeded && sync.connected_ever()) {
-    console.Say(std::string(status.message()));
+  if (absl::IsDeadlineExceeded(status) && sync.notes().connected_ever()) {
+    sync.notes().SayTimeOver(status);
     return kExitTimeOver;
   }
   if (!status.ok()) return Fail(console, status, invocation.server);
+  if (!invocation.once) return kExitOk;
   const std::optional<int> signal = interrupter.signal();
-  if (!invocation.until_in_sync) return kExitOk;
-  if (signal.has_value()) return 128 + *signal;
+  if (signal.has_value() && !sync.done()) return 128 + *signal;
   return sync.applied() ? kExitOk : kExitError;
 }
 

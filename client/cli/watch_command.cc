@@ -22,11 +22,11 @@ class WatchReport final : public WatchObserver {
       : invocation_(invocation),
         printer_(printer),
         console_(console),
-        connection_(invocation.server, console) {}
+        notes_(invocation.server, console) {}
 
   void EndWith(SourceWatch* watch) { watch_ = watch; }
 
-  bool connected_ever() const { return connection_.connected_ever(); }
+  const ConnectionNotes& notes() const { return notes_; }
   // What the command line asked to wait for has come.
   bool complete() const {
     if (invocation_.count > 0) return snapshots_ >= invocation_.count;
@@ -34,8 +34,8 @@ class WatchReport final : public WatchObserver {
   }
 
   void OnConnected(const std::string& watch_id) override {
-    resumed_ = connection_.disconnected();
-    connection_.OnConnected();
+    resumed_ = notes_.disconnected();
+    notes_.OnConnected();
     printer_->OnConnected(watch_id);
     AfterEvent();
   }
@@ -47,6 +47,7 @@ class WatchReport final : public WatchObserver {
     if (invocation_.count > 0 && snapshots_ >= invocation_.count) watch_->Stop();
   }
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
+    notes_.OnStatus(header, status);
     printer_->OnStatus(header, status);
     AfterEvent();
   }
@@ -60,12 +61,12 @@ class WatchReport final : public WatchObserver {
     AfterEvent();
   }
   void OnStale(absl::Duration silence) override {
-    connection_.OnStale(silence, "what was printed last");
+    notes_.OnStale(silence, "what was printed last");
     printer_->OnStale(silence);
     AfterEvent();
   }
   void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override {
-    connection_.OnDisconnected(why);
+    notes_.OnDisconnected(why);
     printer_->OnDisconnected(why, retry_in);
     AfterEvent();
   }
@@ -80,7 +81,7 @@ class WatchReport final : public WatchObserver {
   const Invocation& invocation_;
   WatchObserver* const printer_;
   const Console& console_;
-  ConnectionNotes connection_;
+  ConnectionNotes notes_;
   SourceWatch* watch_ = nullptr;
   int64_t snapshots_ = 0;
   bool resumed_ = false;  // connected again, and nothing said of the content yet
@@ -91,6 +92,7 @@ SourceWatchOptions OptionsFor(const Invocation& invocation) {
   v1::WatchRequest& request = options.request;
   request.set_source(invocation.source);
   for (const std::string& glob : invocation.paths) request.add_path_globs(glob);
+  for (const std::string& glob : invocation.globs) request.add_path_globs(glob);
   request.set_until_in_sync(invocation.until_in_sync);
   request.set_client_id(invocation.client_id);
   if (invocation.delta) request.set_mode(v1::WATCH_MODE_DELTA);
@@ -109,7 +111,7 @@ SourceWatchOptions OptionsFor(const Invocation& invocation) {
 
 int RunWatch(const Invocation& invocation, const Console& console) {
   const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
-  if (output == OutputFormat::kRaw && invocation.paths.size() != 1) {
+  if (output == OutputFormat::kRaw && invocation.paths.size() + invocation.globs.size() != 1) {
     console.Say("--output raw prints one file: name it, as in `confstream watch " +
                 SafeForTerminal(invocation.source) + " PATH --output raw`");
     return kExitError;
@@ -125,8 +127,8 @@ int RunWatch(const Invocation& invocation, const Console& console) {
                     [&watch] { watch.Stop(); });
 
   const absl::Status status = watch.Run();
-  if (status.code() == absl::StatusCode::kDeadlineExceeded && report.connected_ever()) {
-    console.Say(std::string(status.message()));
+  if (absl::IsDeadlineExceeded(status) && report.notes().connected_ever()) {
+    report.notes().SayTimeOver(status);
     return kExitTimeOver;
   }
   if (!status.ok()) return Fail(console, status, invocation.server);

@@ -23,7 +23,7 @@ void DiffPrinter::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snap
                                   "  version ", header.version(), "  ",
                                   ShortDigest(header.digest()), "  ", ShortName(snapshot->reason));
   if (header.origin() == v1::SNAPSHOT_ORIGIN_ROLLBACK) {
-    absl::StrAppend(&line, "  rolled back to ", header.rolled_back_to());
+    absl::StrAppend(&line, "  ", OriginText(header));
   }
   if (snapshot->skipped_versions > 0) {
     absl::StrAppend(&line, "  skipped ", snapshot->skipped_versions);
@@ -54,6 +54,11 @@ void DiffPrinter::OnStatus(const v1::ResponseHeader& header, const v1::SourceSta
                     status.violations_total() == 1 ? "" : "s");
   }
   *console_.out << line << "\n";
+  if (pin_.has_value() && !status.has_pin()) {
+    *console_.out << "  the pin has ended: " << SafeForTerminal(header.source()) << " was "
+                  << PinText(*pin_) << "\n";
+  }
+  pin_ = status.has_pin() ? std::optional<v1::Pin>(status.pin()) : std::nullopt;
   for (const std::string& remark : Remarks(header.source(), status)) {
     *console_.out << "  " << remark << "\n";
   }

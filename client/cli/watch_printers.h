@@ -4,6 +4,7 @@
 #define CONFSTREAM_CLIENT_CLI_WATCH_PRINTERS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -28,6 +29,7 @@ class DiffPrinter final : public WatchObserver {
 
   const Console& console_;
   std::shared_ptr<const ReceivedSnapshot> last_;
+  std::optional<v1::Pin> pin_;  // as the last status had it
 };
 
 // For scripts: a JSON object a line, or a YAML document, for every event.

@@ -3,13 +3,17 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace confstream {
 namespace {
@@ -40,12 +44,33 @@ std::optional<FileKind> KindOfEntry(unsigned char type) {
   }
 }
 
+// The content of a file of /proc, whose size nobody knows before.
+absl::StatusOr<std::string> ReadProc(const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, absl::StrCat("open ", path));
+  std::string text;
+  char buffer[16 * 1024];
+  while (true) {
+    const ssize_t got = read(fd.get(), buffer, sizeof(buffer));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return ErrnoStatus(errno, absl::StrCat("read ", path));
+    if (got == 0) return text;
+    text.append(buffer, static_cast<size_t>(got));
+  }
+}
+
 absl::StatusOr<UniqueFd> Opened(int fd, absl::string_view call) {
   if (fd < 0) return ErrnoStatus(errno, call);
   return UniqueFd(fd);
 }
 
 }  // namespace
+
+size_t DescriptorShare() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1 << 20;
+  return static_cast<size_t>(limit.rlim_cur) / 8;
+}
 
 absl::StatusOr<UniqueFd> PosixFileSystem::OpenRoot() {
   return Opened(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), "open");
@@ -62,6 +87,7 @@ absl::StatusOr<FileStat> PosixFileSystem::Stat(int file) {
   out.kind = KindOfMode(st.st_mode);
   out.id = {st.st_dev, st.st_ino};
   out.size_bytes = st.st_size;
+  out.links = static_cast<int64_t>(st.st_nlink);
   out.mtime = absl::TimeFromTimespec(st.st_mtim);
   out.ctime = absl::TimeFromTimespec(st.st_ctim);
   return out;
@@ -115,6 +141,22 @@ absl::StatusOr<size_t> PosixFileSystem::ReadAt(int file, char* to, size_t size, 
     if (got >= 0) return static_cast<size_t>(got);
     if (errno != EINTR) return ErrnoStatus(errno, "read");
   }
+}
+
+absl::StatusOr<MountTable> PosixFileSystem::Mounts() {
+  const auto text = ReadProc("/proc/self/mountinfo");
+  if (!text.ok()) return text.status();
+  return MountTable::Parse(*text);
+}
+
+absl::StatusOr<int64_t> PosixFileSystem::MountId(int file) {
+  const auto text = ReadProc(absl::StrCat("/proc/self/fdinfo/", file));
+  if (!text.ok()) return text.status();
+  for (absl::string_view line : absl::StrSplit(*text, '\n')) {
+    int64_t id = 0;
+    if (absl::ConsumePrefix(&line, "mnt_id:") && absl::SimpleAtoi(line, &id)) return id;
+  }
+  return absl::InternalError("the kernel does not tell the mount of an open file");
 }
 
 }  // namespace confstream

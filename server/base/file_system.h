@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "server/base/mount_table.h"
 #include "server/base/unique_fd.h"
 
 namespace confstream {
@@ -36,6 +37,7 @@ struct FileStat {
   FileKind kind = FileKind::kOther;
   FileId id;
   int64_t size_bytes = 0;
+  int64_t links = 1;  // 0: it was deleted, and is there only for whoever holds it
   absl::Time mtime;
   absl::Time ctime;
 
@@ -74,9 +76,19 @@ class FileSystem {
   virtual absl::StatusOr<UniqueFd> OpenForReading(int file) = 0;
   // Reads up to `size` bytes at `offset`; returns how many, 0 at the end.
   virtual absl::StatusOr<size_t> ReadAt(int file, char* to, size_t size, int64_t offset) = 0;
+
+  // What is mounted now. Touches none of the mounts.
+  virtual absl::StatusOr<MountTable> Mounts() = 0;
+  // Mount::id of the mount through which `file` was opened.
+  virtual absl::StatusOr<int64_t> MountId(int file) = 0;
 };
 
-// The file system of the machine. Needs /proc to open what a descriptor stands for.
+// How many descriptors one reading may hold at a time: an eighth of what the process may have, so
+// that connections are left some even while all workers read.
+size_t DescriptorShare();
+
+// The file system of the machine. Needs /proc to open what a descriptor stands for, and to know
+// mounts.
 class PosixFileSystem final : public FileSystem {
  public:
   absl::StatusOr<UniqueFd> OpenRoot() override;
@@ -86,6 +98,8 @@ class PosixFileSystem final : public FileSystem {
   absl::StatusOr<std::vector<DirectoryEntry>> List(int directory, size_t max_entries) override;
   absl::StatusOr<UniqueFd> OpenForReading(int file) override;
   absl::StatusOr<size_t> ReadAt(int file, char* to, size_t size, int64_t offset) override;
+  absl::StatusOr<MountTable> Mounts() override;
+  absl::StatusOr<int64_t> MountId(int file) override;
 };
 
 }  // namespace confstream

@@ -44,7 +44,8 @@ const Hop* FindDataHop(const ResolvedPath& route) {
 // One resolution under way: where it stands, and the components still to be taken.
 class LinkResolver::Walk {
  public:
-  explicit Walk(FileSystem* file_system) : file_system_(file_system) {}
+  Walk(FileSystem* file_system, const MountGuard* guard)
+      : file_system_(file_system), guard_(guard) {}
 
   // Takes every component of `path`. On failure result().status says why.
   void Follow(const std::string& path) {
@@ -63,6 +64,7 @@ class LinkResolver::Walk {
   // say, the walk fails: a volume taken for a plain directory would be read through its links, one
   // by one.
   bool HasDataLink() {
+    if (Forbidden(Join(Here().path, kDataLink))) return false;
     const auto entry = file_system_->OpenEntry(Here().fd->get(), kDataLink);
     if (absl::IsNotFound(entry.status())) return false;
     if (!entry.ok()) return Fail(entry.status());
@@ -87,12 +89,13 @@ class LinkResolver::Walk {
   bool AtDirectory() const { return result_.status.ok() && !file_.has_value(); }
 
   ResolvedPath Finish() {
-    if (!result_.status.ok()) return std::move(result_);
-    for (const Place& place : stack_) result_.ancestors.push_back(place.stat.id);
+    if (stack_.empty()) return std::move(result_);  // not even `/` can be opened
     const Place& end = file_.has_value() ? *file_ : stack_.back();
     result_.target = end.path;
     result_.target_stat = end.stat;
     result_.target_fd = end.fd;
+    if (!result_.status.ok()) return std::move(result_);
+    for (const Place& place : stack_) result_.ancestors.push_back(place.stat.id);
     result_.generation_root = link_target_.value_or(end.stat.id);
     return std::move(result_);
   }
@@ -113,6 +116,7 @@ class LinkResolver::Walk {
 
   bool Enter(const std::string& root) {
     stack_.clear();
+    if (Forbidden(root)) return false;
     auto fd = file_system_->OpenRoot();
     if (!fd.ok()) return Fail(fd.status());
     auto stat = file_system_->Stat(fd->get());
@@ -124,6 +128,15 @@ class LinkResolver::Walk {
   bool Fail(absl::Status status) {
     result_.status = std::move(status);
     return false;
+  }
+
+  // True, and the walk has failed, if the guard forbids to look at what is at `path`.
+  bool Forbidden(const std::string& path) {
+    if (guard_ == nullptr) return false;
+    absl::Status status = guard_->MayTouch(path);
+    if (status.ok()) return false;
+    result_.guarded = true;
+    return !Fail(std::move(status));
   }
 
   void Take(const std::string& component) {
@@ -141,6 +154,7 @@ class LinkResolver::Walk {
     result_.hops.push_back({Here().path, Here().stat.id, component, "", FileStat{}});
     Hop& hop = result_.hops.back();
     const std::string path = Join(Here().path, component);
+    if (Forbidden(path)) return;
     auto fd = file_system_->OpenEntry(Here().fd->get(), component);
     if (!fd.ok()) {
       Fail(absl::Status(fd.status().code(), absl::StrCat(path, ": ", fd.status().message())));
@@ -191,6 +205,7 @@ class LinkResolver::Walk {
   }
 
   FileSystem* const file_system_;
+  const MountGuard* const guard_;
   std::deque<std::string> pending_;
   std::vector<Place> stack_;   // directories from `/` to where the walk stands
   std::optional<Place> file_;  // set once the walk stands at something that is no directory
@@ -202,14 +217,14 @@ class LinkResolver::Walk {
 };
 
 ResolvedPath LinkResolver::ResolveSource(const std::string& path, bool is_volume) const {
-  Walk walk(file_system_);
+  Walk walk(file_system_, guard_);
   walk.Follow(path);
   if (walk.AtDirectory() && (is_volume || walk.HasDataLink())) walk.FollowDataLink();
   return walk.Finish();
 }
 
 ResolvedPath LinkResolver::Resolve(const std::string& path) const {
-  Walk walk(file_system_);
+  Walk walk(file_system_, guard_);
   walk.Follow(path);
   return walk.Finish();
 }

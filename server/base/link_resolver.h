@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/file_system.h"
+#include "server/base/mount_guard.h"
 #include "server/base/unique_fd.h"
 
 namespace confstream {
@@ -35,12 +36,14 @@ struct HopName {
 // The outcome of one resolution. Copies share the descriptor.
 struct ResolvedPath {
   // OK: found. NOT_FOUND: the last hop's entry is missing. FAILED_PRECONDITION: the path cannot be
-  // followed (a loop, a file where a directory is needed). Otherwise what the file system answered
-  // at the last hop.
+  // followed (a loop, a file where a directory is needed). UNAVAILABLE, and `guarded`: a guard
+  // forbids to go on. Otherwise what the file system answered at the last hop.
   absl::Status status;
   std::string name;       // last component of the path that was asked for
   std::vector<Hop> hops;  // in the order they were taken
-  std::string target;     // if OK: absolute and free of links
+  bool guarded = false;   // not followed any further, since a MountGuard forbids it
+  // If OK, what the path leads to; otherwise the last directory on the way that exists.
+  std::string target;  // absolute and free of links
   FileStat target_stat;
   std::shared_ptr<const UniqueFd>
       target_fd;  // stands for the target, and keeps its identity from being reused
@@ -65,7 +68,9 @@ class LinkResolver {
   // As many as Linux follows (MAXSYMLINKS).
   static constexpr int kMaxLinks = 40;
 
-  explicit LinkResolver(FileSystem* file_system) : file_system_(file_system) {}
+  // With `guard`, which outlives the resolver, what it forbids is not touched.
+  explicit LinkResolver(FileSystem* file_system, const MountGuard* guard = nullptr)
+      : file_system_(file_system), guard_(guard) {}
 
   // Follows `path`, and on through `..data` if it leads to a directory that has such a link. With
   // `is_volume` a directory without it is missing its `..data`, and not a plain directory.
@@ -79,6 +84,7 @@ class LinkResolver {
   class Walk;
 
   FileSystem* const file_system_;
+  const MountGuard* const guard_;
 };
 
 }  // namespace confstream

@@ -1,5 +1,7 @@
 #include "server/base/path_glob.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "server/base/text.h"
 
@@ -27,67 +29,96 @@ absl::StatusOr<PathGlob> PathGlob::Parse(absl::string_view pattern) {
         return absl::InvalidArgumentError(absl::StrCat(
             "path glob `", shown, "` ends in a single `\\`: write `\\\\` for a backslash"));
       }
-      glob.tokens_.push_back({Token::kLiteral, pattern[i]});
+      glob.AddLiteral(pattern[i]);
     } else if (c != '*') {
-      glob.tokens_.push_back({Token::kLiteral, c});
+      glob.AddLiteral(c);
     } else if (i + 1 >= pattern.size() || pattern[i + 1] != '*') {
-      glob.tokens_.push_back({Token::kStar, 0});
+      glob.AddWildcard(&Block::star);
     } else {
       const bool starts_component = i == 0 || pattern[i - 1] == '/';
       while (i + 1 < pattern.size() && pattern[i + 1] == '*') ++i;
       if (starts_component && i + 1 < pattern.size() && pattern[i + 1] == '/') {
         ++i;
-        glob.tokens_.push_back({Token::kDoubleStarSlash, 0});
+        glob.AddWildcard(&Block::double_star_slash);
       } else {
-        glob.tokens_.push_back({Token::kDoubleStar, 0});
+        glob.AddWildcard(&Block::double_star);
       }
     }
   }
   return glob;
 }
 
-bool PathGlob::Matches(absl::string_view path) const {
-  // The set of pattern positions that the path read so far can stand at: a simulation of the glob's
-  // automaton, so no pattern makes it backtrack.
-  const size_t end = tokens_.size();
-  std::vector<char> here(end + 1, 0), next(end + 1, 0);
-  const auto close_over_empty = [this, end](std::vector<char>* positions) {
-    for (size_t i = 0; i < end; ++i) {
-      if ((*positions)[i] && tokens_[i].kind != Token::kLiteral) (*positions)[i + 1] = 1;
+PathGlob::Block& PathGlob::BlockOf(size_t state) {
+  if (state / 64 == blocks_.size()) blocks_.emplace_back();
+  return blocks_[state / 64];
+}
+
+void PathGlob::AddLiteral(char literal) {
+  const auto byte = static_cast<unsigned char>(literal);
+  const uint64_t bit = uint64_t{1} << end_ % 64;
+  Block& block = BlockOf(end_);
+  block.literal_low[byte % 16] |= bit;
+  block.literal_high[byte / 16] |= bit;
+  ++literals_;
+  BlockOf(++end_);
+}
+
+void PathGlob::AddWildcard(uint64_t Block::*kind) {
+  if (kind != &Block::star && end_ > 0) {
+    // `**/**/` is `**/`, and `**/**` is `**`. So only a `**/` has another wildcard right after it,
+    // and only one.
+    const uint64_t last = uint64_t{1} << (end_ - 1) % 64;
+    uint64_t& before = BlockOf(end_ - 1).double_star_slash;
+    if ((before & last) != 0) {
+      before &= ~last;
+      --end_;
     }
-  };
-  here[0] = 1;
-  close_over_empty(&here);
-  for (const char c : path) {
-    next.assign(end + 1, 0);
-    // `inside` positions of a DoubleStarSlash wait for the slash that ends a component; they are
-    // kept at the token itself, which may only be left by its closure above when a component has
-    // just ended.
-    for (size_t i = 0; i < end; ++i) {
-      if (!here[i]) continue;
-      switch (tokens_[i].kind) {
-        case Token::kLiteral:
-          if (tokens_[i].literal == c) next[i + 1] = 1;
-          break;
-        case Token::kStar:
-          if (c != '/') next[i] = 1;
-          break;
-        case Token::kDoubleStar:
-          next[i] = 1;
-          break;
-        case Token::kDoubleStarSlash:
-          next[i] = 1;
-          break;
-      }
-    }
-    for (size_t i = 0; i < end; ++i) {
-      if (!next[i] || tokens_[i].kind == Token::kLiteral) continue;
-      if (tokens_[i].kind == Token::kDoubleStarSlash && c != '/') continue;
-      next[i + 1] = 1;
-    }
-    here.swap(next);
   }
-  return here[end] != 0;
+  BlockOf(end_).*kind |= uint64_t{1} << end_ % 64;
+  BlockOf(++end_);
+}
+
+bool PathGlob::Matches(absl::string_view path) const {
+  if (path.size() < literals_) return false;
+  std::array<uint64_t, kMaxBlocks> states;
+  std::fill_n(states.begin(), blocks_.size(), 0);
+  // The beginning, and what a wildcard there that matches nothing leads to.
+  const Block& first = blocks_[0];
+  states[0] = 1;
+  states[0] |= (states[0] & first.double_star_slash) << 1;
+  states[0] |= (states[0] & (first.star | first.double_star)) << 1;
+  for (const char c : path) {
+    if (!Read(c, states.data())) return false;
+  }
+  return (states[end_ / 64] >> end_ % 64 & 1) != 0;
+}
+
+bool PathGlob::Read(char c, uint64_t* states) const {
+  const auto byte = static_cast<unsigned char>(c);
+  const uint64_t if_slash = c == '/' ? ~uint64_t{0} : 0;
+  uint64_t any = 0;
+  // What a block's last state hands to the next block's first.
+  uint64_t from_literal = 0;
+  uint64_t from_slash = 0;
+  uint64_t from_star = 0;
+  for (const Block& block : blocks_) {
+    const uint64_t here = *states;
+    // A literal is left by its byte; a wildcard goes on.
+    const uint64_t read = here & block.literal_low[byte % 16] & block.literal_high[byte / 16];
+    uint64_t next = read << 1 | from_literal;
+    next |= here & ((block.star & ~if_slash) | block.double_star | block.double_star_slash);
+    // A wildcard may also end here: `**/` with a component, and then one after it too.
+    const uint64_t slash = next & block.double_star_slash & if_slash;
+    next |= slash << 1 | from_slash;
+    const uint64_t star = next & (block.star | block.double_star);
+    next |= star << 1 | from_star;
+    from_literal = read >> 63;
+    from_slash = slash >> 63;
+    from_star = star >> 63;
+    any |= next;
+    *states++ = next;
+  }
+  return any != 0;
 }
 
 }  // namespace confstream

@@ -14,11 +14,20 @@ bool MatchesAny(const std::vector<PathGlob>& globs, const std::string& path) {
                      [&](const PathGlob& glob) { return glob.Matches(path); });
 }
 
+std::string Join(const std::string& directory, const std::string& name) {
+  return absl::StrCat(directory == "/" ? "" : directory, "/", name);
+}
+
 // One listing under way.
 class Lister {
  public:
-  Lister(FileSystem* file_system, const ResolvedPath& resolved, const TreeRules& rules)
-      : file_system_(file_system), resolver_(file_system), resolved_(resolved), rules_(rules) {
+  Lister(FileSystem* file_system, const ResolvedPath& resolved, const TreeRules& rules,
+         const MountGuard* guard)
+      : file_system_(file_system),
+        resolver_(file_system, guard),
+        resolved_(resolved),
+        rules_(rules),
+        guard_(guard) {
     roots_.push_back(resolved.generation_root);
     for (const std::string& root : rules.link_roots) {
       const ResolvedPath found = resolver_.Resolve(root);
@@ -50,6 +59,7 @@ class Lister {
     const size_t index = tree_.directories.size();
     // Directories count like files, so that a tree of empty ones is bounded, too.
     if (index > static_cast<size_t>(rules_.max_files)) return RefuseCount();
+    if (index >= max_directories_) return RefuseDirectories();
     tree_.directories.push_back({path, id, prefix, fd});
     auto entries = file_system_->List(fd->get(), MaxEntries());
     if (!entries.ok()) {
@@ -71,6 +81,7 @@ class Lister {
     if (!MayBelong(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name)) {
       return absl::OkStatus();
     }
+    if (Forbidden(Join(parent.path, entry.name))) return absl::OkStatus();
     const std::string path = absl::StrCat(parent.prefix, entry.name);
     std::shared_ptr<const UniqueFd> fd;
     FileId id;
@@ -87,8 +98,8 @@ class Lister {
       case FileKind::kRegular:
         return TakeFile({path, directory, entry.name, nullptr});
       case FileKind::kDirectory:
-        return ListFrom(absl::StrCat(parent.path == "/" ? "" : parent.path, "/", entry.name), id,
-                        absl::StrCat(path, "/"), std::move(fd), depth + 1);
+        return ListFrom(Join(parent.path, entry.name), id, absl::StrCat(path, "/"), std::move(fd),
+                        depth + 1);
       case FileKind::kLink:
         return TakeLink(directory, parent, entry.name, depth);
       case FileKind::kOther:
@@ -108,11 +119,16 @@ class Lister {
   absl::Status TakeLink(size_t directory, const TreeDirectory& parent, const std::string& name,
                         int depth) {
     const std::string path = absl::StrCat(parent.prefix, name);
-    ResolvedPath link =
-        resolver_.Resolve(absl::StrCat(parent.path == "/" ? "" : parent.path, "/", name));
+    ResolvedPath link = resolver_.Resolve(Join(parent.path, name));
     tree_.link_hops.insert(tree_.link_hops.end(), link.hops.begin(), link.hops.end());
+    if (link.guarded) {
+      tree_.guarded.Update(link.status);
+      return absl::OkStatus();
+    }
     if (!link.status.ok()) {
-      if (absl::IsNotFound(link.status) || absl::IsFailedPrecondition(link.status)) {
+      // A name or text that is too long is INVALID_ARGUMENT.
+      if (absl::IsNotFound(link.status) || absl::IsFailedPrecondition(link.status) ||
+          absl::IsInvalidArgument(link.status)) {
         if (Included(path)) {
           Refuse(path, "link.dangling",
                  absl::StrCat("the link leads nowhere (", link.status.message(),
@@ -151,6 +167,13 @@ class Lister {
     return absl::OkStatus();
   }
 
+  bool Forbidden(const std::string& path) {
+    if (guard_ == nullptr) return false;
+    const absl::Status status = guard_->MayTouch(path);
+    tree_.guarded.Update(status);
+    return !status.ok();
+  }
+
   bool Included(const std::string& path) const {
     return rules_.include.empty() || MatchesAny(rules_.include, path);
   }
@@ -164,6 +187,18 @@ class Lister {
   void RefuseSpecial(const std::string& path) {
     Refuse(path, "file.type",
            "neither a regular file nor a directory nor a link: remove it or exclude it");
+  }
+
+  absl::Status RefuseDirectories() {
+    if (!full_) {
+      Refuse("", "limits.directories",
+             absl::StrCat("more than ", max_directories_,
+                          " directories, links to directories included, which is an eighth of the "
+                          "descriptors that the server may have: flatten the tree, exclude some or "
+                          "raise the limit of open files (ulimit -n)"));
+    }
+    full_ = true;
+    return absl::OkStatus();
   }
 
   absl::Status RefuseCount() {
@@ -180,8 +215,10 @@ class Lister {
   const LinkResolver resolver_;
   const ResolvedPath& resolved_;
   const TreeRules& rules_;
+  const MountGuard* const guard_;
   std::vector<FileId> roots_;
   std::vector<FileId> chain_;  // the directories that the listing is inside of
+  const size_t max_directories_ = DescriptorShare();  // each is held open
   bool full_ = false;
   SourceTree tree_;
 };
@@ -209,9 +246,9 @@ bool MayBelong(const TreeRules& rules, bool kubernetes_volume, absl::string_view
 }
 
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
-                                          const TreeRules& rules) {
+                                          const TreeRules& rules, const MountGuard* guard) {
   if (resolved.target_stat.kind == FileKind::kDirectory) {
-    return Lister(file_system, resolved, rules).Run();
+    return Lister(file_system, resolved, rules, guard).Run();
   }
   SourceTree tree;
   const std::string& name = resolved.name;

@@ -56,6 +56,7 @@ struct SourceTree {
   std::vector<TreeFile> files;             // in byte order of paths
   std::vector<Hop> link_hops;              // what decides where links inside the tree lead
   std::vector<TreeRefusal> refusals;
+  absl::Status guarded;  // not OK: a MountGuard forbids to look at a part of the tree
 };
 
 // True for the names of what editors and copying programs leave in plain directories while they
@@ -63,9 +64,11 @@ struct SourceTree {
 bool IsTransientName(absl::string_view name);
 
 // Lists the tree. `resolved` must have been found. Fails with what the file system answers if it
-// changes underneath.
+// changes underneath. With `guard`, directories and links that it forbids are left out, and
+// `guarded` of the tree says why.
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
-                                          const TreeRules& rules);
+                                          const TreeRules& rules,
+                                          const MountGuard* guard = nullptr);
 
 // True if the entry `name` of a directory with `prefix` can be part of the source, as far as its
 // name tells.

@@ -13,14 +13,14 @@ namespace {
 
 constexpr char kPlain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
 
-// The Unicode characters that YAML folds as line breaks or does not allow unescaped, though they
-// are no ASCII control characters.
+// The characters that YAML folds as line breaks or does not allow unescaped.
 bool NeedsEscape(uint32_t character) {
-  return (character >= 0x80 && character <= 0x9f) || character == 0x2028 || character == 0x2029 ||
-         character == 0xfeff || character == 0xfffe || character == 0xffff;
+  return character < 0x20 || (character >= 0x7f && character <= 0x9f) || character == 0x2028 ||
+         character == 0x2029 || character == 0xfeff || character == 0xfffe || character == 0xffff;
 }
 
-// `text`, valid UTF-8 without ASCII control characters, as a YAML scalar.
+// `text`, valid UTF-8, as a YAML scalar. Path globs may have control characters, to exclude the
+// files that have them.
 std::string Scalar(absl::string_view text) {
   const bool plain =
       !text.empty() && text[0] != '-' && text.find_first_not_of(kPlain) == absl::string_view::npos;

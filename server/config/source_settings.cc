@@ -96,6 +96,17 @@ std::vector<Setting<SourceConfig>> SourceSettings() {
           "rescan_interval", [](Config & c) -> auto& { return c.rescan_interval; },
           absl::Seconds(1), absl::Hours(24),
           "How often the source is read again without any event."),
+      MakeSwitch<Config>(
+          "always_poll", [](Config & c) -> auto& { return c.always_poll; },
+          "The source is polled even where the kernel would tell of changes."),
+      MakeDuration<Config>(
+          "poll_interval", [](Config & c) -> auto& { return c.poll_interval; },
+          absl::Milliseconds(100), absl::Hours(1),
+          "How often a source is looked at whose changes the kernel does not tell of."),
+      MakeDuration<Config>(
+          "read_timeout", [](Config & c) -> auto& { return c.read_timeout; },
+          absl::Milliseconds(100), absl::Hours(1),
+          "A source whose reading takes longer than this is STALLED."),
       Globs(
           "include", [](Config & c) -> auto& { return c.include; },
           "Only files whose relative path one of these globs matches; empty: all."),

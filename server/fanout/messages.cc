@@ -84,9 +84,9 @@ void FillStatus(const SourceState& state, size_t max_violations, v1::SourceStatu
   const SourceStatus& status = state.status;
   message->set_state(StateMessage(status.condition));
   FillTime(status.since, message->mutable_state_since());
-  message->set_change_detection(status.change_detection == ChangeDetection::kInotify
-                                    ? v1::CHANGE_DETECTION_INOTIFY
-                                    : v1::CHANGE_DETECTION_POLLING);
+  message->set_change_detection(status.polling_reason.empty() ? v1::CHANGE_DETECTION_INOTIFY
+                                                              : v1::CHANGE_DETECTION_POLLING);
+  message->set_polling_reason(status.polling_reason);
   if (state.snapshot != nullptr) message->set_served_version(state.snapshot->version);
   if (status.verified_time.has_value()) {
     FillTime(*status.verified_time, message->mutable_verified_time());

@@ -18,8 +18,8 @@ constexpr size_t kMaxViolations = 100;
 std::shared_ptr<const EncodedStatus> Encode(const SourceState& state, uint64_t number) {
   auto encoded = std::make_shared<EncodedStatus>();
   encoded->ordinary = state.status.condition == SourceCondition::kServing &&
-                      state.status.change_detection == ChangeDetection::kInotify &&
-                      state.status.violations_total == 0 && !state.status.pin.has_value() &&
+                      state.status.polling_reason.empty() && state.status.violations_total == 0 &&
+                      !state.status.pin.has_value() &&
                       state.status.history.state != HistoryStatus::kFailing;
   encoded->number = number;
   v1::WatchResponse response;
@@ -76,7 +76,8 @@ void WatchHub::RemoveSource(const std::string& name) {
 ViewState WatchHub::StateOf(const SourceState& state, std::shared_ptr<const EncodedStatus> status,
                             const View& view, const ViewSnapshot* before) {
   ViewState out;
-  out.history = state.history;
+  // What was a secret is given out for as long as it is the newest, and no longer.
+  if (!state.sensitive) out.history = state.history;
   out.status = std::move(status);
   if (state.snapshot == nullptr) {
     out.position = PositionBeforeFirst(state.source, state.epoch);

@@ -58,7 +58,16 @@ absl::StatusOr<std::unique_ptr<History>> History::Open(const std::string& state_
       log->Error("history cannot be recorded", {{"reason", history->ProblemOf(opened)}});
       // What was recorded before may still be read.
       auto readable = HistoryDatabase::Open(history->path_, true);
-      if (readable.ok()) history->readable_ = *std::move(readable);
+      const std::optional<FileAtPath> file = FileAt(history->path_);
+      if (readable.ok()) {
+        history->readable_ = *std::move(readable);
+        if (history->lock_.valid() && file.has_value()) history->file_ = file->id;
+      } else if (absl::IsUnavailable(readable.status()) && file.has_value()) {
+        log->Error("history cannot be read",
+                   {{"reason", absl::StrCat(history->path_, ", or the log beside it, -wal: ",
+                                            readable.status().message(),
+                                            ": let this user read both, and restart")}});
+      }
     }
   }
   history->recorder_ = std::thread([raw = history.get()] { raw->Run(); });
@@ -98,6 +107,7 @@ absl::Status History::OpenDatabase(bool at_start) {
     log_->Error("history was removed or replaced under the server, a new one is begun",
                 {{"path", path_}});
     database_.reset();
+    file_.reset();
   }
   absl::Status status = LockDirectory();
   if (!status.ok()) return status;
@@ -106,8 +116,10 @@ absl::Status History::OpenDatabase(bool at_start) {
   if (!fd.valid()) return absl::UnavailableError(absl::StrCat("cannot open: ", ErrnoText()));
   auto database = HistoryDatabase::Open(path_, false);
   const bool corrupt = database.status().code() == absl::StatusCode::kDataLoss;
+  // The sources go on with what was recorded in it.
+  const bool continued = at_start || (before.has_value() && before->id == file_);
   const bool superseded =
-      database.ok() && !at_start && before.has_value() && before->size_bytes > 0;
+      database.ok() && !continued && before.has_value() && before->size_bytes > 0;
   if (corrupt || superseded) {
     database = absl::UnavailableError("");  // closes it
     status = SetAside(corrupt ? "corrupt" : "superseded");
@@ -120,7 +132,8 @@ absl::Status History::OpenDatabase(bool at_start) {
     return absl::UnavailableError("it was removed while it was being opened");
   file_ = opened->id;
   database_ = *std::move(database);
-  if (!at_start || corrupt) RecordEverythingAgain();
+  readable_.reset();
+  if (!continued || corrupt) RecordEverythingAgain();
   return absl::OkStatus();
 }
 
@@ -217,8 +230,11 @@ RecordedHistory History::Load(const SourceConfig& config) {
     recorded.intervals.clear();
     recorded.pin.reset();
   }
+  // Without the lock, somebody else may use the numbers of the epoch.
+  if (!status.ok() || !file_.has_value()) recorded.epoch.clear();
   if (!status.ok() || database_ == nullptr) return recorded;
-  if (recorded.epoch.empty()) recorded.epoch = NewEpoch();
+  const bool is_new = recorded.epoch.empty();
+  if (is_new) recorded.epoch = NewEpoch();
   UnrecordedHistory reserve;
   reserve.epoch = recorded.epoch;
   reserve.reserve_until = recorded.reserved_until + SnapshotStore::kReserve;
@@ -230,6 +246,7 @@ RecordedHistory History::Load(const SourceConfig& config) {
   if (status.ok()) {
     recorded.new_reserve = reserve.reserve_until;
   } else {
+    if (is_new) recorded.epoch.clear();
     log_->Error("history cannot be recorded",
                 {{"source", config.name}, {"reason", ProblemOf(status)}});
   }

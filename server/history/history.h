@@ -70,7 +70,8 @@ class History final : public RecordingRequests {
 
   absl::Status LockDirectory() ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   // Opens the database if it is not open, or not the file at `path_` any more. `at_start`: an older
-  // one is wanted; later it is set aside, since the sources have begun other histories.
+  // one is wanted; later it is set aside unless it is `file_`, since the sources have begun other
+  // histories.
   absl::Status OpenDatabase(bool at_start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   RecordedHistory Load(const SourceConfig& config) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   absl::Status Record(const std::string& name, SnapshotStore* store, bool release)
@@ -93,10 +94,12 @@ class History final : public RecordingRequests {
   // Held while the disk is read or written. Lock order: disk_mu_, then mu_ or a store's.
   Mutex disk_mu_;
   UniqueFd lock_ ABSL_GUARDED_BY(disk_mu_);
-  std::unique_ptr<HistoryDatabase> database_ ABSL_GUARDED_BY(disk_mu_);    // null: not open
-  std::optional<std::pair<dev_t, ino_t>> file_ ABSL_GUARDED_BY(disk_mu_);  // of database_
-  // As it was at the start, if it can only be read.
+  std::unique_ptr<HistoryDatabase> database_ ABSL_GUARDED_BY(disk_mu_);  // null: not open
+  // As it was at the start, until it can be written. Null: it cannot be read, or need not be.
   std::unique_ptr<HistoryDatabase> readable_ ABSL_GUARDED_BY(disk_mu_);
+  // Of database_, or of readable_ if it was opened with the lock held, so that nobody else has
+  // written to it since: the sources go on with it.
+  std::optional<std::pair<dev_t, ino_t>> file_ ABSL_GUARDED_BY(disk_mu_);
 
   Mutex observer_mu_;
   HistoryObserver* observer_ ABSL_GUARDED_BY(observer_mu_) = nullptr;

@@ -102,11 +102,9 @@ absl::StatusOr<std::unique_ptr<HistoryDatabase>> HistoryDatabase::Open(const std
 }
 
 absl::Status HistoryDatabase::Prepare() {
-  // EXCLUSIVE: no other process has business here, and SQLite then needs no shared memory beside
-  // the log. FULL: a commit is on disk when it returns; otherwise a power cut could bring back
+  // FULL: a commit is on disk when it returns; otherwise a power cut could bring back
   // numbers that were used. secure_delete: what a source that became sensitive had is gone.
-  absl::Status status = FirstError({database_->Execute("PRAGMA locking_mode = EXCLUSIVE"),
-                                    database_->Execute("PRAGMA secure_delete = ON"),
+  absl::Status status = FirstError({database_->Execute("PRAGMA secure_delete = ON"),
                                     database_->Execute("PRAGMA journal_mode = WAL"),
                                     database_->Execute("PRAGMA synchronous = FULL")});
   if (!status.ok()) return status;

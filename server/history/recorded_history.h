@@ -18,15 +18,16 @@ namespace confstream {
 
 // What the disk has of a source. Plain data.
 struct RecordedHistory {
-  std::string epoch;           // empty: it knows nothing of the source
+  // Empty: it knows nothing of the source, or its numbers are not ours to use.
+  std::string epoch;
   int64_t reserved_until = 0;  // numbers up to this may have been used
   int64_t dropped_up_to = 0;
   std::optional<Pin> pin;
   std::vector<VersionSummary> versions;                         // oldest first
   std::vector<std::pair<std::string, FileInterval>> intervals;  // by path, oldest first
 
-  // Set by who opened the disk: numbers from `reserved_until` before on, up to this, are ours.
-  // Unset: the disk cannot be written, so that the source needs an epoch of its own.
+  // Set by who opened the disk: numbers from `reserved_until` on, up to this, are ours. Unset: the
+  // disk cannot be written, so that a new version needs another epoch.
   std::optional<int64_t> new_reserve;
 };
 

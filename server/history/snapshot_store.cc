@@ -15,11 +15,11 @@ SnapshotStore::SnapshotStore(const SourceConfig& config, RecordedHistory recorde
     : source_(config.name),
       sensitive_(config.sensitive),
       requests_(requests),
-      retention_(config.retention),
-      epoch_(recorded.new_reserve.has_value() ? std::move(recorded.epoch) : NewEpoch()),
+      epoch_(recorded.epoch.empty() ? NewEpoch() : recorded.epoch),
       dropped_up_to_(recorded.dropped_up_to),
       pin_(std::move(recorded.pin)) {
   MutexLock lock(&mu_);
+  SetRetentionLocked(config.retention);
   versions_.assign(recorded.versions.begin(), recorded.versions.end());
   for (auto& [path, interval] : recorded.intervals) files_.Restore(path, std::move(interval));
   files_.FinishRestoring();
@@ -30,22 +30,26 @@ SnapshotStore::SnapshotStore(const SourceConfig& config, RecordedHistory recorde
   // Numbers up to the reserve may have been used by a process that was killed.
   const bool may_have_been_used = recorded.reserved_until > last_version_;
   last_version_ = std::max(last_version_, recorded.reserved_until);
-  if (recorded.new_reserve.has_value()) {
+  if (!recorded.epoch.empty()) {
     epoch_recorded_ = true;
-    reserved_until_ = recorded.new_reserve;
+    reserved_until_ = recorded.new_reserve.value_or(recorded.reserved_until);
   } else if (requests_ != nullptr) {
     ++revision_;
   }
-  if (may_have_been_used && latest_ != nullptr) RepublishLatestLocked();
+  if (may_have_been_used) RepublishLatestLocked();
   if (requests_ != nullptr && !sensitive_) status_.state = HistoryStatus::kRecorded;
 }
 
-// A client may hold a version that was never recorded: what it is told now must be newer.
+// A client may hold a version that was never recorded: what it is told now must be newer. The
+// number after the reserve is for that only. So it needs no reserve itself: on a disk that cannot
+// be written every process restores the same content, and gives it the same number.
 void SnapshotStore::RepublishLatestLocked() {
+  ++last_version_;
+  if (latest_ == nullptr) return;
   auto next = std::make_shared<Snapshot>(*latest_);
   VersionSummary summary = versions_.back();
   summary.epoch = next->epoch = epoch_;
-  summary.version = next->version = NextVersionLocked();
+  summary.version = next->version = last_version_;
   summary.changed_file_count = summary.removed_file_count = 0;
   latest_ = std::move(next);
   versions_.push_back(std::move(summary));
@@ -194,9 +198,16 @@ void SnapshotStore::CarryOn(const SnapshotStore& before) {
 
 void SnapshotStore::SetRetention(const Retention& retention) {
   MutexLock lock(&mu_);
-  retention_ = retention;
+  SetRetentionLocked(retention);
   DropOldLocked(absl::Now());
   NoteWorkLocked();
+}
+
+void SnapshotStore::SetRetentionLocked(const Retention& retention) {
+  retention_ = retention;
+  if (sensitive_) {
+    retention_.max_versions = std::min(retention_.max_versions, kMaxSensitiveVersions);
+  }
 }
 
 void SnapshotStore::DropOld(absl::Time now) {

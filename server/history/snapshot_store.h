@@ -39,13 +39,16 @@ class RecordingRequests {
 // NoteRecorded, NoteFailed).
 //
 // A number is used only within `reserved_until`, which is on disk: whatever happens, a later
-// process knows which numbers may have been used. If the disk does not extend it in time, the
-// source goes on upward in a fresh epoch, of which the disk knows nothing until it is recorded.
-// Thread-safe.
+// process knows which numbers may have been used. (The first after it is always that of the content
+// that such a process restores.) If the disk does not extend it in time, the source goes on upward
+// in a fresh epoch, of which the disk knows nothing until it is recorded. Thread-safe.
 class SnapshotStore final : public RetainedVersions {
  public:
   // How many numbers are reserved at a time.
   static constexpr int64_t kReserve = 1000;
+  // So many versions of a sensitive source are retained at most, whatever its settings say: the
+  // newest, and one to roll back to.
+  static constexpr int64_t kMaxSensitiveVersions = 2;
 
   // With `requests`, which outlives the store or DetachRecorder(): what is on disk is `recorded`.
   // Without: history is in memory only, and begins with `recorded` if there is any.
@@ -113,6 +116,7 @@ class SnapshotStore final : public RetainedVersions {
                         std::shared_ptr<const FileContent> content)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RepublishLatestLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SetRetentionLocked(const Retention& retention) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropOldLocked(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void DropOldestLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void NoteWorkLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);

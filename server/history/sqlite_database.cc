@@ -1,6 +1,7 @@
 #include "server/history/sqlite_database.h"
 
 #include <sqlite3.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -81,7 +82,11 @@ bool SqliteStatement::IsNull(int column) const {
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::string& path,
                                                                      bool read_only) {
   sqlite3* database = nullptr;
-  // An immutable file is read without locks, log or shared memory, which need a writable directory.
+  // Locks and shared memory need a writable directory. A file without a log is read without them if
+  // it is said to be immutable, but then a log is not looked at; with one, without locks
+  // (unix-none).
+  const bool has_log = read_only && access((path + "-wal").c_str(), F_OK) == 0;
+  const char* const options = !read_only ? "" : has_log ? "?vfs=unix-none" : "?immutable=1";
   std::string escaped;
   for (const char c : path) {
     if (c == '%' || c == '?' || c == '#') {
@@ -90,7 +95,7 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
       escaped.push_back(c);
     }
   }
-  const std::string uri = absl::StrCat("file:", escaped, read_only ? "?immutable=1" : "");
+  const std::string uri = absl::StrCat("file:", escaped, options);
   const int access = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int result = sqlite3_open_v2(uri.c_str(), &database,
                                      access | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, nullptr);
@@ -100,7 +105,14 @@ absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(const std::
     return status;
   }
   sqlite3_extended_result_codes(database, 1);
-  return std::unique_ptr<SqliteDatabase>(new SqliteDatabase(database));
+  std::unique_ptr<SqliteDatabase> opened(new SqliteDatabase(database));
+  // Before anything is read: a log that is first looked at in this mode has its index in the heap.
+  // Otherwise it would be in shared memory, a file for which a full disk has no room. Temporary
+  // tables might not find room either.
+  for (const char* pragma : {"PRAGMA locking_mode = EXCLUSIVE", "PRAGMA temp_store = MEMORY"}) {
+    if (absl::Status status = opened->Execute(pragma); !status.ok()) return status;
+  }
+  return opened;
 }
 
 SqliteDatabase::~SqliteDatabase() { sqlite3_close(database_); }

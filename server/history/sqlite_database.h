@@ -54,7 +54,8 @@ class SqliteStatement {
 // Thread-compatible.
 class SqliteDatabase {
  public:
-  // Opens, or creates. `read_only`: as it is on disk, without looking at a log beside it.
+  // Opens, or creates. `read_only`: with what is in the log beside it, and even if nothing can be
+  // written there. REQUIRES, then: nobody else has it open.
   static absl::StatusOr<std::unique_ptr<SqliteDatabase>> Open(const std::string& path,
                                                               bool read_only);
   ~SqliteDatabase();

@@ -32,13 +32,6 @@ Reading ReadOffline(const SourceConfig& source, const Clock* clock, FileSystem* 
   return reading;
 }
 
-std::string Line(const Violation& violation) {
-  const std::string place =
-      violation.line > 0 ? absl::StrCat(":", violation.line, ":", violation.column) : "";
-  return absl::StrCat(violation.path.empty() ? "." : violation.path, place, ": ", violation.rule,
-                      ": ", violation.message, "\n");
-}
-
 OfflineReport CannotTell(absl::string_view why) {
   return {OfflineReport::kCannotTell, absl::StrCat("confstreamd: ", why, "\n")};
 }
@@ -47,7 +40,9 @@ OfflineReport Invalid(const std::vector<Violation>& violations, int64_t total,
                       absl::string_view what) {
   OfflineReport report;
   report.exit_code = OfflineReport::kInvalid;
-  for (const Violation& violation : violations) absl::StrAppend(&report.text, Line(violation));
+  for (const Violation& violation : violations) {
+    absl::StrAppend(&report.text, TextOf(violation), "\n");
+  }
   absl::StrAppend(&report.text, what, " is not valid: ", total,
                   total == 1 ? " violation" : " violations");
   if (static_cast<size_t>(total) > violations.size()) {
@@ -73,6 +68,7 @@ OfflineReport ValidateOffline(const SourceConfig& source, const Clock* clock,
     case Reading::kUnsettled:
       return CannotTell(absl::StrCat(what, " is being changed all the time: try again later"));
     case Reading::kMissing:
+    case Reading::kDetached:
     case Reading::kFailed:
       return CannotTell(absl::StrCat(what, " cannot be read: ", reading.status.message()));
   }

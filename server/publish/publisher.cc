@@ -1,6 +1,8 @@
 #include "server/publish/publisher.h"
 
 #include <algorithm>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,10 +25,19 @@ Publisher::Publisher(LaneContext context, History* history, int workers)
 
 Publisher::~Publisher() { Stop(); }
 
-void Publisher::Stop() {
+bool Publisher::Stop(absl::Duration patience) {
   history_->SetObserver(nullptr);
   tending_.Stop();
   workers_.Stop();
+  const Instant deadline = context_.clock->Now() + patience;
+  MutexLock lock(&mu_);
+  stopped_ = true;
+  while (apart_ > 0) {
+    const absl::Duration left = deadline - context_.clock->Now();
+    if (left <= absl::ZeroDuration()) return false;
+    apart_done_.WaitFor(&mu_, left);
+  }
+  return true;
 }
 
 void Publisher::EndWaits() {
@@ -80,7 +91,39 @@ void Publisher::Submit(ReadRequest request) {
     if (found->second.lane->incarnation() != request.incarnation) return;
     lane = found->second.lane;
   }
-  workers_.Submit([this, lane, request = std::move(request)] { Serve(lane, request); });
+  if (request.may_hang) {
+    ServeApart(lane, request);
+  } else {
+    workers_.Submit([this, lane, request = std::move(request)] { Serve(lane, request); });
+  }
+}
+
+void Publisher::ServeApart(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request) {
+  {
+    MutexLock lock(&mu_);
+    if (stopped_) return;
+    ++apart_;
+  }
+  lane->ExpectReading(request.number);
+  tending_.SubmitAfter(lane->config().read_timeout,
+                       [weak = std::weak_ptr<SourceLane>(lane), number = request.number] {
+                         const std::shared_ptr<SourceLane> alive = weak.lock();
+                         if (alive != nullptr) alive->EndPatience(number);
+                       });
+  const auto end = [this] {
+    MutexLock lock(&mu_);
+    --apart_;
+    apart_done_.NotifyAll();
+  };
+  try {
+    std::thread([this, lane, request, end] {
+      Serve(lane, request);
+      end();
+    }).detach();
+  } catch (const std::system_error&) {  // no more threads: it is tried again after a while
+    answers_->Answer({request.source, request.incarnation, ReadOutcome::kFailed});
+    end();
+  }
 }
 
 void Publisher::Serve(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request) {
@@ -175,9 +218,15 @@ absl::StatusOr<DryRunResult> Publisher::DryRun(const std::string& source, Genera
   return (*lane)->DryRun(std::move(files));
 }
 
+absl::StatusOr<std::vector<SourceEvent>> Publisher::Events(const std::string& source) {
+  const auto lane = Find(source);
+  if (!lane.ok()) return lane.status();
+  return context_.journals->Of(source)->Events();
+}
+
 void Publisher::HistoryChanged(const std::string& source) {
   const auto lane = Find(source);
-  // Not here: the lane may be busy with a reading for long, and the history has to go on recording.
+  // Not here: the lane may be validating, and the history has to go on recording.
   if (lane.ok()) tending_.Submit([lane = *lane] { lane->Tell(); });
 }
 

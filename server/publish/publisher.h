@@ -44,8 +44,10 @@ class Publisher final : public ReadLane, public SourceControl, public HistoryObs
 
   // Calls that wait for a reading return UNAVAILABLE at once, from now on.
   void EndWaits();
-  // Waits for readings under way; from then on nothing is read.
-  void Stop();
+  // Waits for readings under way; from then on nothing is read. False: a reading of a source that
+  // may hang was still under way after `patience`; its thread goes on to use what the publisher was
+  // given, so that the process must end without destroying any of it.
+  bool Stop(absl::Duration patience = absl::InfiniteDuration());
 
   // True if every source has been read once, whatever the outcome; waits for it up to `timeout`.
   bool AwaitFirstReadings(absl::Duration timeout);
@@ -56,6 +58,7 @@ class Publisher final : public ReadLane, public SourceControl, public HistoryObs
                                                             absl::Duration timeout) override;
   absl::StatusOr<SourceConfig> Config(const std::string& source) override;
   absl::StatusOr<DryRunResult> DryRun(const std::string& source, Generation files) override;
+  absl::StatusOr<std::vector<SourceEvent>> Events(const std::string& source) override;
 
   void HistoryChanged(const std::string& source) override;
 
@@ -69,6 +72,9 @@ class Publisher final : public ReadLane, public SourceControl, public HistoryObs
 
   absl::StatusOr<std::shared_ptr<SourceLane>> Find(const std::string& source);
   void Serve(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request);
+  // Serves it on a thread of its own, for which nobody waits but Stop(), and says that the source
+  // has stalled if that takes too long.
+  void ServeApart(const std::shared_ptr<SourceLane>& lane, const ReadRequest& request);
   void TendSchemas(const std::weak_ptr<SourceLane>& lane);
   void AwaitPinExpiry(const std::shared_ptr<SourceLane>& lane);
 
@@ -80,9 +86,12 @@ class Publisher final : public ReadLane, public SourceControl, public HistoryObs
   CondVar reading_done_;
   std::map<std::string, Entry> sources_ ABSL_GUARDED_BY(mu_);
   bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  int apart_ ABSL_GUARDED_BY(mu_) = 0;  // threads that read sources which may hang
+  CondVar apart_done_;
 
   WorkerPool workers_;
-  // Waits for a lane that is being read, and so must hold no worker.
+  // Pins that expire, schemas that change, readings that take too long: never held up by a reading.
   WorkerPool tending_;  // last: the threads of both use everything above
 };
 

@@ -6,25 +6,18 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_reason.h"
 #include "server/base/text.h"
+#include "server/publish/trial.h"
 
 namespace confstream {
 namespace {
 
-constexpr size_t kLoggedViolations = 10;
-// Before the first reading of a source that has a history.
-constexpr char kNotRead[] = "source.not_read";
+// Its mount will never show a change again.
+constexpr char kDetached[] = "source.detached";
+// Its file system does not answer.
+constexpr char kStalled[] = "source.stalled";
 
 Violation WholeSource(std::string rule, absl::string_view message) {
   return {"", 0, 0, std::move(rule), EscapeForDisplay(message)};
-}
-
-Generation GenerationOf(const Snapshot& snapshot) {
-  Generation generation;
-  generation.files.reserve(snapshot.files.size());
-  for (const SnapshotFile& file : snapshot.files) {
-    generation.files.push_back({file.path, file.content});
-  }
-  return generation;
 }
 
 absl::Status Retired() {
@@ -32,9 +25,13 @@ absl::Status Retired() {
                          "the source is being given other settings: try again", absl::Seconds(1));
 }
 
-std::string Sentence(const Violation& violation) {
-  const std::string place = violation.line > 0 ? absl::StrCat(":", violation.line) : "";
-  return absl::StrCat(violation.path, place, violation.path.empty() ? "" : ": ", violation.message);
+// `status` has its violations.
+SourceCondition ConditionOf(const SourceStatus& status, bool served) {
+  const std::string rule = status.violations.empty() ? "" : status.violations.front().rule;
+  if (rule == kDetached) return SourceCondition::kDetached;
+  if (rule == kStalled) return SourceCondition::kStalled;
+  if (!served) return SourceCondition::kWaiting;
+  return status.violations_total == 0 ? SourceCondition::kServing : SourceCondition::kDegraded;
 }
 
 }  // namespace
@@ -46,20 +43,19 @@ SourceLane::SourceLane(const LaneContext* context, const SourceConfig& config,
       config_(config),
       incarnation_(incarnation),
       store_(std::move(store)),
-      schemas_(std::move(schemas)),
+      said_(config, context->journals->Of(config.name), context->log),
       reader_(context->clock, context->file_system, config),
+      schemas_(std::move(schemas)),
       validator_(config, schemas_) {}
 
 void SourceLane::Announce() {
   MutexLock lock(&mu_);
   if (const auto latest = store_->latest(); latest != nullptr) {
-    mounted_.violations = {WholeSource(kNotRead,
+    mounted_.violations = {WholeSource(kNotReadRule,
                                        "the files have not been read since the server started: "
                                        "what is served was restored from the history")};
     mounted_.violations_total = 1;
-    context_.log->Info(
-        "restored",
-        {{"source", config_.name}, {"version", latest->version}, {"epoch", latest->epoch}});
+    said_.Restored(*latest);
   }
   TellLocked();
 }
@@ -91,10 +87,49 @@ void SourceLane::Retire() {
 }
 
 ReadOutcome SourceLane::Publish(const ReadRequest& request, ReadAnswerSink* answers) {
-  MutexLock lock(&mu_);
-  if (retired_) return ReadOutcome::kDone;
+  MutexLock lock(&reading_mu_);
+  if (!BeginReading(request)) return ReadOutcome::kDone;
   Reading reading = reader_.Read(request);
-  watched_ = request.watched;
+  const bool asks = reading.result == Reading::kGeneration && reading.needs_quiet;
+  return EndReading(std::move(reading), !asks || answers->QuietSince(request));
+}
+
+bool SourceLane::BeginReading(const ReadRequest& request) {
+  MutexLock lock(&mu_);
+  reading_ = request.number;
+  polling_reason_ = request.polled_because;
+  return !retired_;
+}
+
+void SourceLane::ExpectReading(uint64_t request_number) {
+  MutexLock lock(&mu_);
+  reading_ = request_number;
+}
+
+void SourceLane::EndPatience(uint64_t request_number) {
+  MutexLock lock(&mu_);
+  if (retired_ || reading_ != request_number) return;
+  stalled_ = true;
+  said_.Stalled();
+  TellLocked();
+}
+
+ReadOutcome SourceLane::EndReading(Reading reading, bool quiet) {
+  MutexLock lock(&mu_);
+  reading_ = 0;
+  if (retired_) return ReadOutcome::kDone;
+  const bool was_stalled = std::exchange(stalled_, false);
+  if (reading.mount_warning != mount_warning_) {
+    mount_warning_ = reading.mount_warning;
+    if (!mount_warning_.empty()) said_.MountWithoutUpdates(mount_warning_);
+  }
+  const ReadOutcome outcome = TakeReadingLocked(std::move(reading), quiet);
+  const bool untold = outcome == ReadOutcome::kMoved || outcome == ReadOutcome::kUnsettled;
+  if (was_stalled && untold) TellLocked();
+  return outcome;
+}
+
+ReadOutcome SourceLane::TakeReadingLocked(Reading reading, bool quiet) {
   switch (reading.result) {
     case Reading::kMoved:
       return ReadOutcome::kMoved;
@@ -106,10 +141,13 @@ ReadOutcome SourceLane::Publish(const ReadRequest& request, ReadAnswerSink* answ
     case Reading::kMissing:
       RefuseLocked({WholeSource("source.missing", reading.status.message())});
       return ReadOutcome::kDone;
+    case Reading::kDetached:
+      RefuseLocked({WholeSource(kDetached, reading.status.message())});
+      return ReadOutcome::kDone;
     case Reading::kGeneration:
       break;
   }
-  if (reading.needs_quiet && !answers->QuietSince(request)) return ReadOutcome::kUnsettled;
+  if (!quiet) return ReadOutcome::kUnsettled;
   if (!reading.violations.empty()) {
     RefuseLocked(std::move(reading.violations));
     return ReadOutcome::kDone;
@@ -128,6 +166,7 @@ void SourceLane::RefuseLocked(std::vector<Violation> violations) {
   mounted_.violations_total = static_cast<int64_t>(violations.size());
   if (violations.size() > Validator::kMaxViolations) violations.resize(Validator::kMaxViolations);
   mounted_.violations = std::move(violations);
+  said_.Refused(mounted_.violations, mounted_.violations_total);
   WeighLocked();
 }
 
@@ -138,18 +177,28 @@ void SourceLane::WeighLocked() {
         mounted_.generation.has_value() ? *mounted_.generation : GenerationOf(*store_->latest()));
     mounted_.violations = std::move(verdict.violations);
     mounted_.violations_total = verdict.total;
-    if (verdict.total == 0) PublishMountedLocked();
+    if (verdict.total == 0) {
+      PublishMountedLocked();
+    } else {
+      said_.Refused(mounted_.violations, mounted_.violations_total);
+    }
   }
   TellLocked();
 }
 
 void SourceLane::PublishMountedLocked() {
-  if (!PassesPinLocked()) return;
+  if (!PassesPinLocked()) {
+    said_.HeldOff();
+    verified_time_ = context_.clock->WallNow();
+    return;
+  }
   const auto latest = store_->latest();
   // Equal content is no new version, whatever the events said.
-  if (latest == nullptr || latest->digest != *mounted_.digest) {
-    LogPublished(*store_->Append(*std::move(mounted_.generation), *mounted_.digest,
-                                 context_.clock->WallNow()));
+  if (latest != nullptr && latest->digest == *mounted_.digest) {
+    said_.Unchanged(latest->version);
+  } else {
+    said_.Published(*store_->Append(*std::move(mounted_.generation), *mounted_.digest,
+                                    context_.clock->WallNow()));
   }
   mounted_.generation.reset();
   verified_time_ = context_.clock->WallNow();
@@ -164,9 +213,7 @@ bool SourceLane::PassesPinLocked() {
 }
 
 void SourceLane::EndPinLocked(absl::string_view why) {
-  context_.log->Info("unpinned", {{"source", config_.name},
-                                  {"pinned_version", store_->pin()->version},
-                                  {"reason", std::string(why)}});
+  said_.PinEnded(*store_->pin(), why);
   store_->SetPin(std::nullopt);
 }
 
@@ -187,14 +234,13 @@ void SourceLane::RefreshSchemas() {
   auto as_of_now = schemas_->AsOfNow();
   auto loaded = SchemaSet::Load(config_.rules);
   if (!loaded.ok()) {
-    context_.log->Error("schemas not loaded, the old ones stay",
-                        {{"source", config_.name}, {"reason", loaded.status().message()}});
+    said_.SchemasNotLoaded(loaded.status().message());
     schemas_ = std::move(as_of_now);  // said once, until the files change again
     return;
   }
   schemas_ = *std::move(loaded);
   validator_ = Validator(config_, schemas_);
-  context_.log->Info("schemas loaded", {{"source", config_.name}});
+  said_.SchemasLoaded();
   WeighLocked();
 }
 
@@ -208,44 +254,55 @@ absl::StatusOr<std::shared_ptr<const SourceState>> SourceLane::Rollback(
   MutexLock lock(&mu_);
   if (retired_) return Retired();
   const auto latest = store_->latest();
-  const auto old = store_->Find(order.version);
-  if (latest == nullptr || old == nullptr) {
-    return ErrorWithReason(
-        absl::StatusCode::kNotFound, kVersionNotRetained,
-        absl::StrCat("version ", order.version, " of source `", config_.name,
-                     "` is not retained: `confstream history` (ListSnapshots) tells which are"));
-  }
-  if (order.expected_version != 0 && order.expected_version != latest->version) {
+  if (latest != nullptr && order.expected_version != 0 &&
+      order.expected_version != latest->version) {
     return ErrorWithReason(absl::StatusCode::kAborted, kVersionMismatch,
                            absl::StrCat("source `", config_.name, "` is at version ",
                                         latest->version, ", not at ", order.expected_version,
                                         " as expected: look at what has changed, then decide"));
   }
-  Validator::Verdict verdict = Validator(config_, schemas_).Validate(GenerationOf(*old));
-  CheckSettings(*old, &verdict);
-  if (verdict.total > 0) {
-    return ErrorWithReason(
-        absl::StatusCode::kFailedPrecondition, kInvalidContent,
-        absl::StrCat("version ", order.version, " of source `", config_.name, "` breaks ",
-                     verdict.total, " of today's rules: ", Sentence(verdict.violations.front())));
-  }
-  // Unpinning will ask for it.
-  if (mounted_.digest.has_value() && !mounted_.generation.has_value()) {
-    mounted_.generation = GenerationOf(*latest);
-  }
-  const absl::Time now = context_.clock->WallNow();
-  if (old->digest != latest->digest) LogPublished(*store_->AppendRollback(*old, now));
-  // While it is pinned already, what was held off before is held off still.
   const std::optional<Pin> before = store_->pin();
-  store_->SetPin(Pin{
-      order.version, now, now + order.expire_after, EscapeForDisplay(order.reason),
-      before.has_value() ? before->replaced : latest->digest,
-      mounted_.digest.has_value() || !before.has_value() ? mounted_.digest : before->last_read});
-  context_.log->Warning("pinned", {{"source", config_.name},
-                                   {"pinned_version", order.version},
-                                   {"reason", EscapeForDisplay(order.reason)}});
+  const bool renews = latest != nullptr && before.has_value() && before->version == order.version;
+  if (!renews) {
+    const auto old = store_->Find(order.version);
+    if (latest == nullptr || old == nullptr) {
+      return ErrorWithReason(
+          absl::StatusCode::kNotFound, kVersionNotRetained,
+          absl::StrCat("version ", order.version, " of source `", config_.name,
+                       "` is not retained: `confstream history` (ListSnapshots) tells which are"));
+    }
+    absl::Status valid = TryVersion(config_, schemas_, *old);
+    if (!valid.ok()) return valid;
+    HoldMountedLocked();
+    if (old->digest != latest->digest) {
+      said_.Published(*store_->AppendRollback(*old, context_.clock->WallNow()));
+    }
+  }
+  const Pin pin = PinForLocked(order, latest->digest);
+  store_->SetPin(pin);
+  said_.Pinned(pin, renews);
   TellLocked();
   return state_;
+}
+
+void SourceLane::HoldMountedLocked() {
+  if (mounted_.digest.has_value() && !mounted_.generation.has_value()) {
+    mounted_.generation = GenerationOf(*store_->latest());
+  }
+}
+
+Pin SourceLane::PinForLocked(const RollbackOrder& order, const Sha256& replaced) const {
+  const absl::Time now = context_.clock->WallNow();
+  Pin pin{order.version,  now, now + order.expire_after, EscapeForDisplay(order.reason), replaced,
+          mounted_.digest};
+  const std::optional<Pin> before = store_->pin();
+  if (!before.has_value()) return pin;
+  // What was held off is held off still.
+  pin.replaced = before->replaced;
+  if (before->version == order.version || !pin.last_read.has_value()) {
+    pin.last_read = before->last_read;
+  }
+  return pin;
 }
 
 absl::StatusOr<std::shared_ptr<const SourceState>> SourceLane::Unpin() {
@@ -266,47 +323,12 @@ DryRunResult SourceLane::DryRun(Generation files) const {
     MutexLock lock(&mu_);
     schemas = schemas_;
   }
-  DryRunResult result;
-  Validator::Verdict verdict = Validator(config_, std::move(schemas)).Validate(files);
-  result.violations = std::move(verdict.violations);
-  result.total = verdict.total;
-  TreeDigest digest;
-  for (const GenerationFile& file : files.files) digest.Add(file.path, file.content->digest);
-  result.digest = digest.Finish();
-  return result;
+  return TryFiles(config_, std::move(schemas), files);
 }
 
 std::shared_ptr<const SourceState> SourceLane::state() const {
   MutexLock lock(&mu_);
   return state_;
-}
-
-void SourceLane::CheckSettings(const Snapshot& old, Validator::Verdict* verdict) const {
-  const SourceLimits& limits = config_.limits;
-  const auto refuse = [verdict](const std::string& path, const char* rule, const char* message) {
-    verdict->violations.push_back({path, 0, 0, rule, message});
-    ++verdict->total;
-  };
-  int64_t total = 0;
-  for (const SnapshotFile& file : old.files) {
-    const auto matches = [&file](const PathGlob& glob) { return glob.Matches(file.path); };
-    const bool included = config_.include.empty() ||
-                          std::any_of(config_.include.begin(), config_.include.end(), matches);
-    if (!included || std::any_of(config_.exclude.begin(), config_.exclude.end(), matches)) {
-      refuse(file.path, "paths.excluded", "the file is not part of the source any more");
-    }
-    const auto size = static_cast<int64_t>(file.content->bytes.size());
-    if (size > limits.max_file_bytes) {
-      refuse(file.path, "limits.file_size", "the file is larger than limits.max_file_size");
-    }
-    total += size;
-  }
-  if (total > limits.max_total_bytes) {
-    refuse("", "limits.total_size", "all files together are larger than limits.max_total_size");
-  }
-  if (static_cast<int64_t>(old.files.size()) > limits.max_files) {
-    refuse("", "limits.files", "there are more files than limits.max_files");
-  }
 }
 
 void SourceLane::TellLocked() {
@@ -321,10 +343,15 @@ void SourceLane::TellLocked() {
   const absl::Time now = context_.clock->WallNow();
   status.violations = mounted_.violations;
   status.violations_total = mounted_.violations_total;
-  status.condition = state->snapshot == nullptr       ? SourceCondition::kWaiting
-                     : mounted_.violations_total == 0 ? SourceCondition::kServing
-                                                      : SourceCondition::kDegraded;
-  status.change_detection = watched_ ? ChangeDetection::kInotify : ChangeDetection::kPolling;
+  if (stalled_) {
+    status.violations = {WholeSource(
+        kStalled, absl::StrCat("the file system does not answer within ",
+                               absl::FormatDuration(config_.read_timeout),
+                               ": see to the server of the file system that has ", config_.path))};
+    status.violations_total = 1;
+  }
+  status.condition = ConditionOf(status, state->snapshot != nullptr);
+  status.polling_reason = polling_reason_;
   status.pin = store_->pin();
   status.history = store_->status();
   const std::shared_ptr<const SourceState> before = std::move(state_);
@@ -333,48 +360,8 @@ void SourceLane::TellLocked() {
                      : now;
   status.verified_time = verified_time_;
   state_ = std::move(state);
-  LogNewsLocked(before.get());
+  if (mounted_.was_read || stalled_) said_.Condition(before.get(), *state_);
   for (SourceStateSink* sink : context_.sinks) sink->Update(state_);
-}
-
-void SourceLane::LogNewsLocked(const SourceState* before) const {
-  const SourceStatus& status = state_->status;
-  if (!mounted_.was_read) return;
-  if (before != nullptr && before->status.violations == status.violations &&
-      before->status.violations_total == status.violations_total) {
-    return;
-  }
-  if (status.violations_total == 0) {
-    if (before != nullptr && before->status.violations_total > 0 &&
-        before->status.violations.front().rule != kNotRead) {
-      context_.log->Info("content is valid again", {{"source", config_.name}});
-    }
-    return;
-  }
-  const int64_t served = state_->snapshot == nullptr ? 0 : state_->snapshot->version;
-  for (size_t i = 0; i < std::min(status.violations.size(), kLoggedViolations); ++i) {
-    const Violation& violation = status.violations[i];
-    context_.log->Warning("refused", {{"source", config_.name},
-                                      {"path", violation.path},
-                                      {"line", violation.line},
-                                      {"column", violation.column},
-                                      {"rule", violation.rule},
-                                      {"reason", violation.message},
-                                      {"violations", status.violations_total},
-                                      {"served_version", served}});
-  }
-}
-
-void SourceLane::LogPublished(const Snapshot& snapshot) const {
-  context_.log->Info(
-      "published",
-      {{"source", snapshot.source},
-       {"version", snapshot.version},
-       {"digest", config_.sensitive ? std::string("not shown") : snapshot.digest.Text()},
-       {"origin", snapshot.origin == SnapshotOrigin::kRollback
-                      ? absl::StrCat("rollback to ", snapshot.rolled_back_to)
-                      : std::string("files")},
-       {"files", static_cast<int64_t>(snapshot.files.size())}});
 }
 
 }  // namespace confstream

@@ -18,10 +18,12 @@
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/history/snapshot_store.h"
+#include "server/publish/source_log.h"
 #include "server/snapshot/read_request.h"
 #include "server/snapshot/snapshot_reader.h"
 #include "server/snapshot/source_config.h"
 #include "server/snapshot/source_control.h"
+#include "server/snapshot/source_journal.h"
 #include "server/snapshot/source_state.h"
 #include "server/validate/schema_set.h"
 #include "server/validate/validator.h"
@@ -33,11 +35,11 @@ struct LaneContext {
   const Clock* clock;
   FileSystem* file_system;
   std::vector<SourceStateSink*> sinks;  // told in order
+  SourceJournals* journals;
   Logger* log;
 };
 
-// Its lock is held for the whole of a reading: at most one at a time, and whoever changes what is
-// served waits for it. Thread-safe.
+// At most one reading at a time; nothing else waits for it, for it may never end. Thread-safe.
 class SourceLane {
  public:
   SourceLane(const LaneContext* context, const SourceConfig& config,
@@ -50,14 +52,18 @@ class SourceLane {
 
   // Tells the sinks of the source for the first time: what was restored, or that there is nothing.
   void Announce();
-  // Takes the place of `before`, the same source with other settings, once a reading under way
-  // there is done; from then on `before` does nothing.
+  // Takes the place of `before`, the same source with other settings; from then on `before` does
+  // nothing, nor does a reading that is under way there.
   void Replace(SourceLane* before);
-  // Waits for a reading under way. From then on nothing is read or told.
+  // From now on nothing is told, and what a reading under way finds is dropped.
   void Retire();
 
   // The data's way: reads, validates, versions, hands over.
   ReadOutcome Publish(const ReadRequest& request, ReadAnswerSink* answers);
+  // A reading is going to begin, as soon as a thread has time for it.
+  void ExpectReading(uint64_t request_number);
+  // The source has stalled if the reading that was asked for by that request has not ended.
+  void EndPatience(uint64_t request_number);
 
   // Tells the sinks again, since the history has something else to say of itself.
   void Tell();
@@ -85,6 +91,10 @@ class SourceLane {
     bool was_read = false;
   };
 
+  // False: the lane is retired.
+  bool BeginReading(const ReadRequest& request);
+  ReadOutcome EndReading(Reading reading, bool quiet);
+  ReadOutcome TakeReadingLocked(Reading reading, bool quiet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void RefuseLocked(std::vector<Violation> violations) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WeighLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PublishMountedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -92,25 +102,31 @@ class SourceLane {
   bool PassesPinLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void EndPinLocked(absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PinExpiredLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Adds what `old` has that limits, include and exclude do not allow any more.
-  void CheckSettings(const Snapshot& old, Validator::Verdict* verdict) const;
+  // From now on what is mounted need not be the newest snapshot: unpinning will ask for it.
+  void HoldMountedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Pin PinForLocked(const RollbackOrder& order, const Sha256& replaced) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void LogNewsLocked(const SourceState* before) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void LogPublished(const Snapshot& snapshot) const;
 
   const LaneContext& context_;
   const SourceConfig config_;
   const uint64_t incarnation_;
   const std::shared_ptr<SnapshotStore> store_;
+  const SourceLog said_;
+
+  Mutex reading_mu_;  // held for a whole reading; taken before mu_
+  SnapshotReader reader_ ABSL_GUARDED_BY(reading_mu_);
 
   mutable Mutex mu_;
   std::shared_ptr<const SchemaSet> schemas_ ABSL_GUARDED_BY(mu_);
-  SnapshotReader reader_ ABSL_GUARDED_BY(mu_);
   Validator validator_ ABSL_GUARDED_BY(mu_);
   Mounted mounted_ ABSL_GUARDED_BY(mu_);
-  // When what is mounted was last found to be what is served.
+  // When what is mounted was last found to be what is served, or what the pin holds off.
   std::optional<absl::Time> verified_time_ ABSL_GUARDED_BY(mu_);
-  bool watched_ ABSL_GUARDED_BY(mu_) = true;
+  std::string polling_reason_ ABSL_GUARDED_BY(mu_);
+  uint64_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // number of the request that is being read; 0: none
+  bool stalled_ ABSL_GUARDED_BY(mu_) = false;  // that takes too long
+  std::string mount_warning_ ABSL_GUARDED_BY(mu_);
   bool retired_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<const SourceState> state_ ABSL_GUARDED_BY(mu_);  // what the sinks were told last
 };

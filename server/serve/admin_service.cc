@@ -72,6 +72,24 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> FindVersion(const SourceState& s
   return found;
 }
 
+v1::SourceEventKind KindMessage(SourceEvent::Kind kind) {
+  switch (kind) {
+    case SourceEvent::kHint:
+      return v1::SOURCE_EVENT_KIND_HINT;
+    case SourceEvent::kResolve:
+      return v1::SOURCE_EVENT_KIND_RESOLVE;
+    case SourceEvent::kSettle:
+      return v1::SOURCE_EVENT_KIND_SETTLE;
+    case SourceEvent::kRead:
+      return v1::SOURCE_EVENT_KIND_READ;
+    case SourceEvent::kVerdict:
+      return v1::SOURCE_EVENT_KIND_VERDICT;
+    case SourceEvent::kVersion:
+      return v1::SOURCE_EVENT_KIND_VERSION;
+  }
+  return v1::SOURCE_EVENT_KIND_UNSPECIFIED;
+}
+
 // One side of a change.
 void FillSide(const SnapshotFile* file, bool with_content, v1::ConfigFile* message) {
   FillFile(*file, message);
@@ -128,8 +146,9 @@ absl::Status AdminService::List(const v1::ListSnapshotsRequest& request,
   const auto position = DecodePageToken(request.page_token(), 1);
   if (!position.ok()) return position.status();
   int64_t before = std::numeric_limits<int64_t>::max();
-  if (!position->empty() && !absl::SimpleAtoi((*position)[0], &before)) {
-    return InvalidRequest("page_token is not one that this server gave: begin without one");
+  // A token of another list may well be no version.
+  if (!position->empty() && (!absl::SimpleAtoi((*position)[0], &before) || before < 1)) {
+    return InvalidPageToken();
   }
   const auto state = hub_->Find(request.source());
   if (!state.ok()) return state.status();
@@ -169,7 +188,7 @@ absl::Status AdminService::Diff(const v1::DiffSnapshotsRequest& request,
   if (!position->empty()) {
     if (!absl::SimpleAtoi((*position)[0], &from_version) ||
         !absl::SimpleAtoi((*position)[1], &to_version)) {
-      return InvalidRequest("page_token is not one that this server gave: begin without one");
+      return InvalidPageToken();
     }
     after = (*position)[2];
   }
@@ -257,6 +276,24 @@ absl::Status AdminService::Rollback(const v1::RollbackSnapshotRequest& request,
   }
   response->set_persisted(result->persisted);
   return absl::OkStatus();
+}
+
+grpc::ServerUnaryReactor* AdminService::ListEvents(grpc::CallbackServerContext* context,
+                                                   const v1::ListEventsRequest* request,
+                                                   v1::ListEventsResponse* response) {
+  return OnControlThread(context, [this, request, response]() -> absl::Status {
+    const auto events = control_->Events(request->source());
+    if (!events.ok()) return events.status();
+    for (const SourceEvent& event : *events) {
+      v1::SourceEvent* message = response->add_events();
+      FillTime(event.time, message->mutable_event_time());
+      message->set_kind(KindMessage(event.kind));
+      message->set_detail(event.detail);
+      message->set_count(event.count);
+      message->set_version(event.version);
+    }
+    return absl::OkStatus();
+  });
 }
 
 grpc::ServerUnaryReactor* AdminService::UnpinSource(grpc::CallbackServerContext* context,

@@ -42,6 +42,9 @@ class AdminService final : public v1::ConfigAdminService::CallbackService {
   grpc::ServerUnaryReactor* ListWatchers(grpc::CallbackServerContext* context,
                                          const v1::ListWatchersRequest* request,
                                          v1::ListWatchersResponse* response) override;
+  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context,
+                                       const v1::ListEventsRequest* request,
+                                       v1::ListEventsResponse* response) override;
 
  private:
   absl::Status List(const v1::ListSnapshotsRequest& request,

@@ -60,10 +60,11 @@ absl::Status CandidateFiles::Take(const v1::ConfigFile& part) {
     }
     received_ = 0;
     if (split) open_path_ = path;
-    if (Belongs(path)) files_[path];
+    if (settings_.Includes(path)) files_[path];
   }
   received_ += length;
-  total_bytes_ += Belongs(path) ? length : 0;
+  const auto kept = files_.find(path);
+  total_bytes_ += kept != files_.end() ? length : 0;
   const int64_t size = sizes_[path];
   if (received_ > size) {
     return InvalidRequest(absl::StrCat("file ", Shown(path), " has more than the ", size,
@@ -74,7 +75,6 @@ absl::Status CandidateFiles::Take(const v1::ConfigFile& part) {
   const SourceLimits& limits = config_.limits;
   const bool within = size <= limits.max_file_bytes && total_bytes_ <= limits.max_total_bytes &&
                       static_cast<int64_t>(files_.size()) <= limits.max_files;
-  const auto kept = files_.find(path);
   if (kept == files_.end()) return absl::OkStatus();
   if (within) {
     kept->second += part.content();
@@ -85,54 +85,18 @@ absl::Status CandidateFiles::Take(const v1::ConfigFile& part) {
   return absl::OkStatus();
 }
 
-bool CandidateFiles::Belongs(const std::string& path) const {
-  const auto matches = [&path](const PathGlob& glob) { return glob.Matches(path); };
-  if (std::any_of(config_.exclude.begin(), config_.exclude.end(), matches)) return false;
-  return config_.include.empty() ||
-         std::any_of(config_.include.begin(), config_.include.end(), matches);
-}
-
-void CandidateFiles::CheckLimits(std::vector<Violation>* violations) const {
-  const SourceLimits& limits = config_.limits;
-  for (const auto& [path, content] : files_) {
-    const int64_t size = sizes_.at(path);
-    if (size > limits.max_file_bytes) {
-      violations->push_back(
-          {EscapeForDisplay(path), 0, 0, "limits.file_size",
-           absl::StrCat("the file has ", size, " bytes, more than the ", limits.max_file_bytes,
-                        " that limits.max_file_size allows")});
-    }
-    if (std::count(path.begin(), path.end(), '/') > limits.max_depth) {
-      violations->push_back({EscapeForDisplay(path), 0, 0, "limits.depth",
-                             absl::StrCat("the file is more than ", limits.max_depth,
-                                          " directories deep, as limits.max_depth allows")});
-    }
-  }
-  if (total_bytes_ > limits.max_total_bytes) {
-    violations->push_back(
-        {"", 0, 0, "limits.total_size",
-         absl::StrCat("all files together have ", total_bytes_, " bytes, more than the ",
-                      limits.max_total_bytes, " that limits.max_total_size allows")});
-  }
-  if (static_cast<int64_t>(files_.size()) > limits.max_files) {
-    violations->push_back({"", 0, 0, "limits.files",
-                           absl::StrCat("there are ", files_.size(), " files, more than the ",
-                                        limits.max_files, " that limits.max_files allows")});
-  }
-  if (files_.empty() && !config_.allow_empty) {
-    violations->push_back({"", 0, 0, "source.empty",
-                           "there is no file: a plain directory without files is not published "
-                           "unless allow_empty is set"});
-  }
-}
-
 absl::Status CandidateFiles::Finish(Generation* generation, std::vector<Violation>* violations) {
   if (!open_path_.empty()) {
     return InvalidRequest(absl::StrCat("file ", Shown(open_path_), " is not whole: ", received_,
                                        " of ", sizes_[open_path_], " bytes were sent"));
   }
-  CheckLimits(violations);
-  std::sort(violations->begin(), violations->end());
+  for (const auto& [path, content] : files_) settings_.Add(path, sizes_.at(path));
+  *violations = settings_.Violations();
+  if (files_.empty() && !config_.allow_empty) {
+    violations->push_back({"", 0, 0, "source.empty",
+                           "there are no files, which is taken for a mistake: add files or set "
+                           "allow_empty"});
+  }
   if (!violations->empty()) return absl::OkStatus();
   for (auto& [path, content] : files_) {
     const Sha256 digest = Sha256::Of(content);

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "confstream/v1/config_service.pb.h"
+#include "server/snapshot/settings_check.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/source_config.h"
 #include "server/snapshot/violation.h"
@@ -20,7 +21,7 @@ namespace confstream {
 // Thread-compatible.
 class CandidateFiles {
  public:
-  explicit CandidateFiles(const SourceConfig& config) : config_(config) {}
+  explicit CandidateFiles(const SourceConfig& config) : config_(config), settings_(config) {}
 
   // Takes a file, or a part of one. INVALID_ARGUMENT: a path that no file of a source can have, a
   // file twice, a part out of sequence.
@@ -31,10 +32,8 @@ class CandidateFiles {
   absl::Status Finish(Generation* generation, std::vector<Violation>* violations);
 
  private:
-  bool Belongs(const std::string& path) const;
-  void CheckLimits(std::vector<Violation>* violations) const;
-
   const SourceConfig config_;
+  SettingsCheck settings_;
   std::map<std::string, std::string> files_;  // by path
   std::map<std::string, int64_t> sizes_;      // as announced, or as received
   std::string open_path_;                     // the file whose end has not come yet

@@ -22,10 +22,8 @@ constexpr size_t kListedViolations = 10;
 
 absl::Status NoSnapshotYet(const SourceState& state) {
   const std::vector<Violation>& violations = state.status.violations;
-  const std::string why = violations.empty() ? std::string()
-                                             : absl::StrCat(": ", violations[0].path,
-                                                            violations[0].path.empty() ? "" : ": ",
-                                                            violations[0].message);
+  const std::string why =
+      violations.empty() ? std::string() : absl::StrCat(": ", TextOf(violations[0]));
   return ErrorWithReason(absl::StatusCode::kUnavailable, kNoSnapshotYet,
                          absl::StrCat("source `", state.source, "` has nothing valid yet", why),
                          absl::Seconds(1));
@@ -36,7 +34,7 @@ absl::Status NotRetained(const SourceState& state, int64_t version) {
   std::string retained;
   if (state.sensitive) {
     retained = absl::StrCat("the source is sensitive, so only the current one, ", newest,
-                            ", is given out");
+                            ", is given out: ask without a version");
   } else {
     const auto oldest = state.history == nullptr ? nullptr : state.history->FindAfter(0);
     retained = absl::StrCat("the oldest one retained is ",

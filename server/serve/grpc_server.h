@@ -12,11 +12,13 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/serve/health_reporter.h"
+#include "server/serve/unix_socket.h"
 
 namespace confstream {
 
 struct GrpcServerOptions {
   std::vector<std::string> listen;  // host:port or unix:PATH
+  std::string flag;                 // that says so, as errors name it
   int64_t max_streams_per_connection = 0;
   int reflection_threads = 0;
 };
@@ -24,8 +26,8 @@ struct GrpcServerOptions {
 // Serves from Start() to Shutdown(). Thread-compatible: main owns it.
 class GrpcServer {
  public:
-  // Listens on every address. FAILED_PRECONDITION names the one that cannot be had. The pointers
-  // must outlive the server.
+  // Listens on every address. FAILED_PRECONDITION names the one that cannot be had, and what to do.
+  // The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
       const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
       HealthReporter* health);
@@ -39,9 +41,13 @@ class GrpcServer {
   void Shutdown(absl::Duration grace);
 
  private:
-  GrpcServer(std::unique_ptr<grpc::Server> server, std::vector<std::string> addresses)
-      : server_(std::move(server)), addresses_(std::move(addresses)) {}
+  GrpcServer(std::vector<UnixSocket> sockets, std::unique_ptr<grpc::Server> server,
+             std::vector<std::string> addresses)
+      : sockets_(std::move(sockets)),
+        server_(std::move(server)),
+        addresses_(std::move(addresses)) {}
 
+  std::vector<UnixSocket> sockets_;  // outlive the server, which closes them
   const std::unique_ptr<grpc::Server> server_;
   const std::vector<std::string> addresses_;
 };

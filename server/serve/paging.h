@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 
@@ -22,10 +23,14 @@ inline constexpr size_t kPageBytes = kMaxMessageBytes / 2;
 // INVALID_ARGUMENT: it asks for less than 0 or more than 1000.
 absl::StatusOr<size_t> PageSize(int32_t requested);
 
-// A page token stands for where the page before ended: a few texts.
+// A page token stands for where the page before ended: a few texts, and a checksum, so that one
+// that was not given by a server is known. It is good for every server of the same sources.
 std::string EncodePageToken(const std::vector<std::string>& position);
-// The texts; none for an empty token. INVALID_ARGUMENT: not `count` texts of this server's making.
+// The texts; none for an empty token. INVALID_ARGUMENT: not `count` texts as EncodePageToken makes
+// them, to the byte.
 absl::StatusOr<std::vector<std::string>> DecodePageToken(absl::string_view token, size_t count);
+// What is answered to a token that is none.
+absl::Status InvalidPageToken();
 
 }  // namespace confstream
 

@@ -44,10 +44,14 @@ struct TouchedFiles {
 struct ReadRequest {
   std::string source;
   uint64_t incarnation = 0;  // tells a source from one of the same name that was removed before
-  ResolvedPath route;        // where the source leads, and is watched
+  uint64_t number = 0;       // of the request
+  // Where the source leads, and is watched. Unset: nobody watches it, or not to the end.
+  std::optional<ResolvedPath> route;
   ReadCause cause = ReadCause::kRecheck;
   std::optional<HopName> commit;  // with kCommit: the hop that was replaced
-  bool watched = true;  // false: the kernel refuses to tell of changes, the source is polled
+  // Why the source is polled; empty: the kernel tells of every change.
+  std::string polled_because;
+  bool may_hang = false;  // it is on a file system that may never answer
   TouchedFiles touched;
   bool reuse_nothing = false;  // take every file's bytes anew
   uint64_t activity = 0;       // for ActivityProbe

@@ -36,7 +36,8 @@ SnapshotReader::SnapshotReader(const Clock* clock, FileSystem* file_system,
       file_system_(file_system),
       resolver_(file_system),
       config_(config),
-      rules_(config.tree_rules()) {}
+      rules_(config.tree_rules()),
+      mount_check_(file_system) {}
 
 Reading SnapshotReader::Read(const ReadRequest& request) {
   const bool reuse_nothing = request.touched.all || request.reuse_nothing;
@@ -59,14 +60,28 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
 
 Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
   began_ = clock_->WallNow();
+  began_at_ = clock_->Now();
   const ResolvedPath route = Resolve(request);
-  if (!SameRoute(route, request.route)) return Outcome(Reading::kMoved);
+  if (request.route.has_value() && !SameRoute(route, *request.route)) {
+    return Outcome(Reading::kMoved);
+  }
+  // A hop that has just been replaced shows that the mount is alive.
+  MountCheck::Finding mount;
+  if (request.cause != ReadCause::kCommit) mount = mount_check_.Look(route);
+  if (!mount.detached.ok()) return Outcome(Reading::kDetached, mount.detached);
+  if (!mount.unmounted.ok()) return Outcome(Reading::kMissing, mount.unmounted);
   if (!route.status.ok()) {
     const bool missing = absl::IsNotFound(route.status) || absl::IsFailedPrecondition(route.status);
     return Outcome(missing ? Reading::kMissing : Reading::kFailed, route.status);
   }
+  Reading reading = ReadTree(request, route);
+  reading.mount_warning = std::move(mount.warning);
+  return reading;
+}
+
+Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath& route) {
   absl::StatusOr<Listed> listed = List(route);
-  if (!listed.ok()) return Failure(request, listed.status());
+  if (!listed.ok()) return Failure(request, route, listed.status());
   std::vector<Violation> violations;
   for (const TreeRefusal& refusal : listed->tree.refusals) {
     violations.push_back(
@@ -77,7 +92,7 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
   if (route.target_stat.id != remembered_root_) {
     for (auto& [path, file] : remembered_) file.reusable = false;
   }
-  const bool open_first = listed->files.size() <= kMaxOpenFiles;
+  const bool open_first = listed->files.size() <= std::min(kMaxOpenFiles, DescriptorShare());
   if (violations.empty()) {
     for (size_t i = 0; i < listed->files.size(); ++i) {
       OpenFile& file = listed->files[i];
@@ -86,7 +101,7 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
       if (file.reused) continue;
       absl::Status status = Open(listed->tree, i, &file);
       if (status.ok() && !open_first) status = ReadContent(&file);
-      if (!status.ok()) return Failure(request, Named(file.path, status));
+      if (!status.ok()) return Failure(request, route, Named(file.path, status));
     }
   }
   // From here on the open files are one generation, or the reading is thrown away.
@@ -95,16 +110,17 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
     if (!violations.empty()) break;
     if (file.content != nullptr) continue;
     if (absl::Status status = ReadContent(&file); !status.ok()) {
-      return Failure(request, Named(file.path, status));
+      return Failure(request, route, Named(file.path, status));
     }
   }
 
   bool at_rest = true;
   const bool by_commit = CompleteByCommit(request, route, *listed);
   if (!by_commit) {
-    const bool trusts_events = request.cause == ReadCause::kSettled && request.watched;
+    const bool trusts_events =
+        request.cause == ReadCause::kSettled && request.polled_because.empty();
     at_rest = request.cause != ReadCause::kCommit &&
-              (request.cause == ReadCause::kForced || LeftAlone(*listed, trusts_events)) &&
+              (request.cause == ReadCause::kForced || LeftAlone(route, *listed, trusts_events)) &&
               StillTheSame(route, *listed);
   }
   if (violations.empty()) Remember(route, *listed);
@@ -120,8 +136,11 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
   return reading;
 }
 
-ResolvedPath SnapshotReader::Resolve(const ReadRequest& request) const {
-  return resolver_.ResolveSource(config_.path, request.route.kubernetes_volume);
+ResolvedPath SnapshotReader::Resolve(const ReadRequest& request) {
+  const bool is_volume = request.route.has_value() ? request.route->kubernetes_volume : is_volume_;
+  ResolvedPath route = resolver_.ResolveSource(config_.path, is_volume);
+  is_volume_ = is_volume_ || route.kubernetes_volume;
+  return route;
 }
 
 absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& route) {
@@ -212,6 +231,14 @@ absl::Status SnapshotReader::ReadContent(OpenFile* file) {
   if (have != static_cast<size_t>(file->stat.size_bytes)) {
     return absl::NotFoundError("its size changed while it was being read");
   }
+  // Behind a commit point nobody looks again later: what is written in place while the files are
+  // read would be published beside what was there before. The change time is no help, since kubelet
+  // deletes the old generation while it is being read.
+  const auto stat = file_system_->Stat(file->fd.get());
+  if (!stat.ok()) return stat.status();
+  if (stat->mtime != file->stat.mtime) {
+    return absl::NotFoundError("it was written to while it was being read");
+  }
   content->bytes.resize(have);
   content->bytes.shrink_to_fit();
   content->digest = Sha256::Of(content->bytes);
@@ -232,9 +259,10 @@ std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file
   return known->second.content;
 }
 
-Reading SnapshotReader::Failure(const ReadRequest& request, absl::Status status) const {
+Reading SnapshotReader::Failure(const ReadRequest& request, const ResolvedPath& route,
+                                absl::Status status) {
   // A directory that is being deleted or replaced answers with all sorts of errors, or with none.
-  if (!SameRoute(Resolve(request), request.route)) return Outcome(Reading::kMoved);
+  if (!SameRoute(Resolve(request), route)) return Outcome(Reading::kMoved);
   const bool changing = absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
   return Outcome(changing ? Reading::kUnsettled : Reading::kFailed, std::move(status));
 }
@@ -259,7 +287,8 @@ bool SnapshotReader::CompleteByCommit(const ReadRequest& request, const Resolved
                      [&](const OpenFile& file) { return not_later(file.stat); });
 }
 
-bool SnapshotReader::LeftAlone(const Listed& listed, bool trusts_events) const {
+bool SnapshotReader::LeftAlone(const ResolvedPath& route, const Listed& listed,
+                               bool trusts_events) const {
   // The kernel changes a file first and sends the event afterwards: in between, bytes that are
   // being written could be read, twice the same, with nobody having told. Their change time tells.
   // Where events are trusted, one that is later than now is another clock's, and says nothing.
@@ -268,9 +297,24 @@ bool SnapshotReader::LeftAlone(const Listed& listed, bool trusts_events) const {
   const auto old = [&](const FileStat& stat) {
     return stat.ctime <= least || (trusts_events && stat.ctime > now);
   };
-  return std::all_of(listed.directories.begin(), listed.directories.end(), old) &&
-         std::all_of(listed.files.begin(), listed.files.end(),
-                     [&](const OpenFile& file) { return old(file.stat); });
+  if (std::all_of(listed.directories.begin(), listed.directories.end(), old) &&
+      std::all_of(listed.files.begin(), listed.files.end(),
+                  [&](const OpenFile& file) { return old(file.stat); })) {
+    return true;
+  }
+  // The clock of another machine may stamp in our future; ours tells how long nothing has changed.
+  return !trusts_events && began_at_ - unchanged_since_ >= config_.settle &&
+         AsRemembered(route, listed);
+}
+
+bool SnapshotReader::AsRemembered(const ResolvedPath& route, const Listed& listed) const {
+  return route.target_stat.id == remembered_root_ &&
+         listed.directories == remembered_directories_ &&
+         listed.files.size() == remembered_.size() &&
+         std::all_of(listed.files.begin(), listed.files.end(), [&](const OpenFile& file) {
+           const auto known = remembered_.find(file.path);
+           return known != remembered_.end() && known->second.stat == file.stat;
+         });
 }
 
 bool SnapshotReader::StillTheSame(const ResolvedPath& route, const Listed& listed) {
@@ -285,6 +329,7 @@ bool SnapshotReader::StillTheSame(const ResolvedPath& route, const Listed& liste
 }
 
 void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
+  if (!AsRemembered(route, listed)) unchanged_since_ = began_at_;
   absl::flat_hash_map<std::string, Remembered> now;
   now.reserve(listed.files.size());
   for (const OpenFile& file : listed.files) {
@@ -293,6 +338,7 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   }
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;
+  remembered_directories_ = listed.directories;
 }
 
 Reading SnapshotReader::Finish(Listed listed, std::vector<Violation> violations) {

@@ -15,6 +15,7 @@
 #include "server/base/file_system.h"
 #include "server/base/link_resolver.h"
 #include "server/base/source_tree.h"
+#include "server/snapshot/mount_check.h"
 #include "server/snapshot/read_request.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/source_config.h"
@@ -27,9 +28,10 @@ struct Reading {
   enum Result {
     kGeneration,  // `generation`, whole; or `violations` say why it cannot be one
     kMissing,     // the source does not exist: `status` says where its path ends
-    kMoved,       // as ReadOutcome
-    kUnsettled,   // as ReadOutcome
-    kFailed,      // as ReadOutcome: `status` says what the file system answered
+    kDetached,  // what is mounted was deleted or replaced, and will never change: `status` names it
+    kMoved,     // as ReadOutcome
+    kUnsettled,  // as ReadOutcome
+    kFailed,     // as ReadOutcome: `status` says what the file system answered
   };
 
   Result result = kFailed;
@@ -40,6 +42,9 @@ struct Reading {
       violations;  // of limits and links; what is inside the files is the validator's to say
   bool needs_quiet =
       false;  // complete only if no event has concerned the source since the request was made
+  // Not empty: the source works, but its mount is of a kind that stops to show changes; why, and
+  // the remedy.
+  std::string mount_warning;
 };
 
 // Reads a source again and again, and takes files that have not changed from the reading before.
@@ -82,7 +87,8 @@ class SnapshotReader {
   };
 
   Reading ReadOnce(const ReadRequest& request);
-  ResolvedPath Resolve(const ReadRequest& request) const;
+  Reading ReadTree(const ReadRequest& request, const ResolvedPath& route);
+  ResolvedPath Resolve(const ReadRequest& request);
   absl::StatusOr<Listed> List(const ResolvedPath& route);
   absl::Status StatAll(const SourceTree& tree, Listed* listed);
   void CheckLimits(const Listed& listed, std::vector<Violation>* violations) const;
@@ -91,14 +97,16 @@ class SnapshotReader {
   std::shared_ptr<const FileContent> Reusable(const OpenFile& file) const;
   // What an error amounts to: the path leads elsewhere by now, the tree is changing, or the file
   // system refuses.
-  Reading Failure(const ReadRequest& request, absl::Status status) const;
+  Reading Failure(const ReadRequest& request, const ResolvedPath& route, absl::Status status);
   // True if the tree was complete when the commit hop was replaced, or has been left alone for long
   // enough.
   bool CompleteByCommit(const ReadRequest& request, const ResolvedPath& route,
                         const Listed& listed) const;
   // True if nobody has changed the tree for `settle`; half of it where the events say that it is
   // quiet.
-  bool LeftAlone(const Listed& listed, bool trusts_events) const;
+  bool LeftAlone(const ResolvedPath& route, const Listed& listed, bool trusts_events) const;
+  // True if the reading before found every directory and file as they are now.
+  bool AsRemembered(const ResolvedPath& route, const Listed& listed) const;
   bool StillTheSame(const ResolvedPath& route, const Listed& listed);
   void Remember(const ResolvedPath& route, const Listed& listed);
   Reading Finish(Listed listed, std::vector<Violation> violations);
@@ -111,7 +119,12 @@ class SnapshotReader {
 
   FileId remembered_root_;
   absl::flat_hash_map<std::string, Remembered> remembered_;  // by path
-  absl::Time began_;                                         // when the reading under way began
+  std::vector<FileStat> remembered_directories_;
+  Instant unchanged_since_;  // when the first reading began that found all as it was remembered
+  bool is_volume_ = false;   // has been a Kubernetes volume once, and stays one
+  MountCheck mount_check_;
+  absl::Time began_;  // when the reading under way began
+  Instant began_at_;
 };
 
 }  // namespace confstream

@@ -72,6 +72,9 @@ struct SourceConfig {
   absl::Duration settle = absl::Milliseconds(500);
   absl::Duration max_delay = absl::Seconds(5);
   absl::Duration rescan_interval = absl::Seconds(60);
+  bool always_poll = false;  // even where the kernel would tell of changes
+  absl::Duration poll_interval = absl::Seconds(1);
+  absl::Duration read_timeout = absl::Seconds(10);  // a reading that takes longer is said to stall
 
   // A file is part of the source if `include` is empty or one of it matches its relative path, and
   // none of `exclude` and of the built-in exclusions of plain directories does.
@@ -92,10 +95,11 @@ struct SourceConfig {
   friend bool operator==(const SourceConfig& a, const SourceConfig& b) {
     return a.name == b.name && a.path == b.path && a.settle == b.settle &&
            a.max_delay == b.max_delay && a.rescan_interval == b.rescan_interval &&
-           a.include == b.include && a.exclude == b.exclude && a.link_roots == b.link_roots &&
-           a.limits == b.limits && a.rules == b.rules && a.required == b.required &&
-           a.allow_empty == b.allow_empty && a.sensitive == b.sensitive &&
-           a.retention == b.retention;
+           a.always_poll == b.always_poll && a.poll_interval == b.poll_interval &&
+           a.read_timeout == b.read_timeout && a.include == b.include && a.exclude == b.exclude &&
+           a.link_roots == b.link_roots && a.limits == b.limits && a.rules == b.rules &&
+           a.required == b.required && a.allow_empty == b.allow_empty &&
+           a.sensitive == b.sensitive && a.retention == b.retention;
   }
 
   TreeRules tree_rules() const {

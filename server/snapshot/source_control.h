@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/source_config.h"
+#include "server/snapshot/source_journal.h"
 #include "server/snapshot/source_state.h"
 #include "server/snapshot/violation.h"
 
@@ -39,8 +40,8 @@ struct DryRunResult {
   Sha256 digest;  // of the files that would be part of the source
 };
 
-// Every call may wait for a reading under way, and for the disk. Errors are those of
-// confstream.v1.ConfigAdminService. Thread-safe.
+// No call but Reload waits for a reading; Rollback and Unpin may wait for the disk. Errors are
+// those of confstream.v1.ConfigAdminService. Thread-safe.
 class SourceControl {
  public:
   virtual ~SourceControl() = default;
@@ -55,6 +56,8 @@ class SourceControl {
   virtual absl::StatusOr<SourceConfig> Config(const std::string& source) = 0;
   // `files` in byte order of paths.
   virtual absl::StatusOr<DryRunResult> DryRun(const std::string& source, Generation files) = 0;
+  // What was seen and decided of the source lately, oldest first. Quick.
+  virtual absl::StatusOr<std::vector<SourceEvent>> Events(const std::string& source) = 0;
 };
 
 }  // namespace confstream

@@ -18,11 +18,8 @@
 
 namespace confstream {
 
-// As confstream.v1.SourceState documents them. DETACHED and STALLED come with the detection of
-// both.
+// As confstream.v1.SourceState documents them.
 enum class SourceCondition { kServing, kDegraded, kWaiting, kDetached, kStalled };
-
-enum class ChangeDetection { kInotify, kPolling };
 
 // Whether the versions of a source are on disk.
 struct HistoryStatus {
@@ -42,9 +39,9 @@ struct HistoryStatus {
 struct SourceStatus {
   SourceCondition condition = SourceCondition::kWaiting;
   absl::Time since;
-  ChangeDetection change_detection = ChangeDetection::kInotify;
-  std::optional<absl::Time>
-      verified_time;  // when the mounted content was last found to be what is served
+  std::string polling_reason;  // why changes are looked for; empty: the kernel tells of them
+  std::optional<absl::Time> verified_time;  // when the mounted content was last found to be what is
+                                            // served, or valid and held off by the pin
   std::vector<Violation> violations;  // sorted; at most Validator::kMaxViolations
   int64_t violations_total = 0;
   std::optional<Pin> pin;
@@ -52,7 +49,7 @@ struct SourceStatus {
 
   // True if a subscriber has nothing to learn from `other`: times of checks do not count.
   bool SaysTheSameAs(const SourceStatus& other) const {
-    return condition == other.condition && change_detection == other.change_detection &&
+    return condition == other.condition && polling_reason == other.polling_reason &&
            violations == other.violations && violations_total == other.violations_total &&
            pin == other.pin && history.SaysTheSameAs(other.history);
   }
@@ -65,7 +62,7 @@ struct SourceState {
   std::shared_ptr<const Snapshot> snapshot;  // null: nothing valid yet
   SourceStatus status;
   std::shared_ptr<const RetainedVersions> history;  // null: none, as before the first reading
-  bool sensitive = false;  // older versions are not given out by GetSnapshot
+  bool sensitive = false;                           // older versions are not given out to clients
 };
 
 // Takes what the publisher hands over. Implementations are thread-safe, return at once and call

@@ -28,6 +28,10 @@ struct Violation {
   }
 };
 
+// As a violation is written wherever people read it, `PATH:LINE:COLUMN: RULE: MESSAGE`: without
+// what is not known, and with `.` for the source as a whole.
+std::string TextOf(const Violation& violation);
+
 }  // namespace confstream
 
 #endif  // CONFSTREAM_SERVER_SNAPSHOT_VIOLATION_H_

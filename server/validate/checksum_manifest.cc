@@ -113,6 +113,11 @@ class Manifest {
     }
     const std::string named =
         quotes_content_ ? absl::StrCat("the file ", entry->path) : "the file of this line";
+    if (entry->path == path_) {
+      Add(path_, number, "checksums.manifest",
+          "the manifest lists itself, and no file can have its own digest: take this line out");
+      return;
+    }
     if (!listed_.insert(entry->path).second) {
       Add(path_, number, "checksums.manifest",
           absl::StrCat(named, " is listed already: keep one of the lines"));
@@ -121,10 +126,11 @@ class Manifest {
     const GenerationFile* file = Find(entry->path);
     if (file == nullptr) {
       Add(path_, number, "checksums.missing",
-          absl::StrCat(named, " is listed, and not part of the source"));
+          absl::StrCat(named,
+                       " is listed, and not part of the source: add it, or take the line out"));
     } else if (file->content->digest.Hex() != entry->digest) {
       Add(path_, number, "checksums.mismatch",
-          absl::StrCat(named, " is not what is listed: one of them has changed without the other"));
+          absl::StrCat(named, " has another digest: restore it, or list it anew with sha256sum"));
     }
   }
 

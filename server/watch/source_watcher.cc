@@ -1,5 +1,6 @@
 #include "server/watch/source_watcher.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -8,48 +9,100 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace confstream {
 namespace {
 
 // A path that keeps changing while it is being resolved is planned for again after this pause.
 constexpr absl::Duration kPlanPause = absl::Milliseconds(10);
-// What cannot be watched is looked at this often.
-constexpr absl::Duration kUnwatchedInterval = absl::Seconds(1);
+// How often it is tried to watch what could not be watched.
+constexpr absl::Duration kWatchRetry = absl::Seconds(10);
+// A poll that took long is followed by a pause of this many times as long, so that polling takes
+// no more than 5 % of a thread.
+constexpr int kPauseFactor = 19;
+constexpr absl::Duration kMountsPause = absl::Seconds(1);
 // A reading that the file system refused is tried again after this, doubled each time up to the
 // bound.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(20);
 constexpr absl::Duration kLongestRetry = absl::Seconds(5);
-// Every so many rescans no file's bytes are reused: a second store through mmap changes no time
-// stamp at all.
-constexpr int kRescansPerFullReading = 10;
+// Every so many rescans or polls no file's bytes are reused: a second store through mmap changes no
+// time stamp at all.
+constexpr int kLooksPerFullReading = 10;
+
+// What an event says, for the journal.
+std::string Words(const WatchEvent& event, const EventMeaning& meaning) {
+  if (meaning.what == EventMeaning::kCommit) return absl::StrCat("replaced: ", event.name);
+  const std::string what = event.name.empty() ? "the directory" : event.name;
+  switch (event.kind) {
+    case WatchEvent::kCreated:
+      return absl::StrCat("created: ", what);
+    case WatchEvent::kMovedIn:
+      return absl::StrCat("moved in: ", what);
+    case WatchEvent::kMovedOut:
+      return absl::StrCat("moved away: ", what);
+    case WatchEvent::kDeleted:
+      return absl::StrCat("deleted: ", what);
+    case WatchEvent::kModified:
+      return absl::StrCat("written to: ", what);
+    case WatchEvent::kClosedAfterWrite:
+      return absl::StrCat("closed after writing: ", what);
+    case WatchEvent::kAttributes:
+      return absl::StrCat("attributes changed: ", what);
+    case WatchEvent::kWatchEnded:
+      return "a watched directory was deleted, moved or unmounted";
+    case WatchEvent::kEventsLost:
+      break;
+  }
+  return "events were lost";
+}
+
+// The mounts that decide what a source is.
+std::vector<Mount> ConcernedMounts(const ResolvedPath& route, const MountTable& mounts) {
+  std::vector<Mount> concerned = mounts.Below(route.target);
+  const auto add = [&](const std::vector<Mount>& more) {
+    concerned.insert(concerned.end(), more.begin(), more.end());
+  };
+  for (const Hop& hop : route.hops)
+    add(mounts.OnTheWay(absl::StrCat(hop.directory, "/", hop.name)));
+  return concerned;
+}
 
 }  // namespace
 
 // Everything that the watch thread knows about one source.
 struct SourceWatcher::Source {
   Source(SourceConfig source_config, uint64_t source_incarnation, FileSystem* file_system,
-         EventSource* events)
+         const MountGuard* guard, EventSource* events,
+         std::shared_ptr<SourceJournal> source_journal)
       : config(std::move(source_config)),
         incarnation(source_incarnation),
-        plan(std::make_unique<WatchPlan>(file_system, events, config)),
+        journal(std::move(source_journal)),
+        plan(std::make_unique<WatchPlan>(file_system, guard, events, config)),
         debouncer(config.settle, config.max_delay) {
     touched.AddAll();
   }
 
   const SourceConfig config;
   const uint64_t incarnation;
+  const std::shared_ptr<SourceJournal> journal;
   std::unique_ptr<WatchPlan> plan;
   Debouncer debouncer;
 
   Instant plan_at;               // when to plan again; infinite: the plan holds
   bool tree_may_differ = false;  // plan again before the next reading
   bool watch_ended = false;      // since the last plan
-  bool watched = true;           // every directory of the plan can be watched
-  bool reading = false;          // a request is in flight
-  Instant read_not_before;       // after a refusal of the file system
+  std::string polled_because;    // why some change would not be told; empty: all are
+  bool may_hang = false;
+  std::vector<Mount> mounts;   // all that count for the source
+  bool settling_said = false;  // the journal says that a reading is waited for
+  bool reading = false;        // a request is in flight
+  Instant reading_since;
+  Instant read_not_before;  // after a refusal of the file system
   absl::Duration retry = kFirstRetry;
   Instant rescan_at;
-  int rescans = 0;
+  Instant poll_at = Instant::Infinite();
+  int looks = 0;  // rescans and polls
   bool reuse_nothing = false;
   uint64_t activity = 0;  // events that concerned the source
   TouchedFiles touched;   // since the last request
@@ -62,12 +115,14 @@ struct SourceWatcher::Probe {
 };
 
 SourceWatcher::SourceWatcher(const Clock* clock, FileSystem* file_system, EventSource* events,
-                             ReadLane* lane, Logger* log)
+                             ReadLane* lane, SourceJournals* journals, Logger* log)
     : clock_(clock),
       file_system_(file_system),
       events_(events),
       lane_(lane),
+      journals_(journals),
       log_(log),
+      mountinfo_(open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC)),
       wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
 
 SourceWatcher::~SourceWatcher() = default;
@@ -85,8 +140,16 @@ void SourceWatcher::RemoveSource(std::string name) {
 void SourceWatcher::RescanAll() {
   Post([this](Instant) {
     rescans_.requested.fetch_add(1, std::memory_order_relaxed);
-    for (auto& [name, source] : sources_) Rescan(source.get());
+    for (auto& [name, source] : sources_) {
+      source->journal->Note(SourceEvent::kHint,
+                            "the server was asked to look at every source again");
+      Rescan(source.get());
+    }
   });
+}
+
+void SourceWatcher::MountsChanged() {
+  Post([this](Instant) { mounts_changed_ = true; });
 }
 
 void SourceWatcher::Answer(ReadAnswer answer) {
@@ -109,6 +172,7 @@ void SourceWatcher::AskForReading(const std::string& source) {
     const auto found = sources_.find(source);
     if (found == sources_.end()) return;
     rescans_.requested.fetch_add(1, std::memory_order_relaxed);
+    found->second->journal->Note(SourceEvent::kHint, "an operator asked to read every file again");
     Rescan(found->second.get());
     found->second->reuse_nothing = true;
   });
@@ -149,8 +213,11 @@ void SourceWatcher::Run() {
       bound = &timeout;
     }
     // poll(2) passes over negative descriptors.
-    pollfd waiting[] = {{wake_.get(), POLLIN, 0}, {events_->descriptor(), POLLIN, 0}};
-    ppoll(waiting, 2, bound, nullptr);
+    pollfd waiting[] = {{wake_.get(), POLLIN, 0},
+                        {events_->descriptor(), POLLIN, 0},
+                        {mountinfo_.get(), POLLPRI, 0}};
+    // Mounts that have changed are reported once.
+    if (ppoll(waiting, 3, bound, nullptr) > 0 && waiting[2].revents != 0) MountsChanged();
   }
 }
 
@@ -167,11 +234,15 @@ Instant SourceWatcher::Step(Instant now) {
   AnswerProbes(probes);
   TakeCommands(now);
   Instant next = Instant::Infinite();
+  if (mounts_changed_) {
+    if (now >= mounts_not_before_)
+      LookAtMounts(now);
+    else
+      next = mounts_not_before_;
+  }
   for (auto& [name, source] : sources_) {
-    if (now >= source->rescan_at) {
-      rescans_.periodic.fetch_add(1, std::memory_order_relaxed);
-      Rescan(source.get());
-    }
+    if (now >= source->rescan_at) LookPeriodically(source.get());
+    if (now >= source->poll_at) Poll(source.get());
     if (now >= source->plan_at) PlanAgain(source.get(), now);
     SubmitIfDue(source.get(), now);
     next = std::min(next, NextTurn(*source));
@@ -185,6 +256,8 @@ void SourceWatcher::TakeEvents(Instant now) {
       rescans_.overflow.fetch_add(1, std::memory_order_relaxed);
       log_->Warning("events lost, looking at every source again", {{"reason", "overflow"}});
       for (auto& [name, source] : sources_) {
+        source->journal->Note(SourceEvent::kHint,
+                              "the kernel dropped events: anything may have changed");
         Rescan(source.get());
         ++source->activity;
         source->touched.AddAll();
@@ -205,6 +278,7 @@ void SourceWatcher::TakeEvent(Source* source, const WatchEvent& event, Instant n
   EventMeaning meaning = source->plan->Interpret(event);
   if (meaning.what == EventMeaning::kNothing) return;
   ++source->activity;
+  source->journal->Note(SourceEvent::kHint, Words(event, meaning));
   if (meaning.touched_all) source->touched.AddAll();
   for (std::string& path : meaning.touched) source->touched.Add(std::move(path));
   if (meaning.plan_again) source->plan_at = now;
@@ -243,7 +317,8 @@ void SourceWatcher::TakeCommands(Instant now) {
 
 void SourceWatcher::Add(SourceConfig config, uint64_t incarnation, Instant now) {
   const std::string name = config.name;
-  auto source = std::make_unique<Source>(std::move(config), incarnation, file_system_, events_);
+  auto source = std::make_unique<Source>(std::move(config), incarnation, file_system_, &guard_,
+                                         events_, journals_->Of(name));
   source->plan_at = now;
   source->debouncer.NoteRecheck();
   // Spread, so that a hundred sources are not all looked at in the same moment.
@@ -267,16 +342,22 @@ void SourceWatcher::TakeAnswer(const ReadAnswer& answer, Instant now) {
   if (found == sources_.end() || found->second->incarnation != answer.incarnation) return;
   Source* source = found->second.get();
   source->reading = false;
+  if (!source->polled_because.empty()) {
+    const absl::Duration pause = kPauseFactor * (now - source->reading_since);
+    source->poll_at = now + std::max(source->config.poll_interval, pause);
+  }
   if (answer.outcome != ReadOutcome::kFailed) source->retry = kFirstRetry;
   switch (answer.outcome) {
     case ReadOutcome::kDone:
       source->debouncer.ReadingEnds();
       break;
     case ReadOutcome::kMoved:
+      source->journal->Note(SourceEvent::kRead, "the path leads elsewhere by now: once more");
       source->debouncer.ReadingWasVoid(now);
       source->plan_at = now;
       break;
     case ReadOutcome::kUnsettled:
+      source->journal->Note(SourceEvent::kRead, "the files were changing meanwhile: once more");
       source->debouncer.ReadingWasUnsettled(now);
       break;
     case ReadOutcome::kFailed:
@@ -291,34 +372,94 @@ void SourceWatcher::Rescan(Source* source) {
   source->plan_at = Instant();
   source->rescan_at = Instant::Infinite();  // set anew once the plan is known to hold
   source->debouncer.NoteRecheck();
-  source->reuse_nothing = source->reuse_nothing || ++source->rescans % kRescansPerFullReading == 0;
+  CountLook(source);
+}
+
+void SourceWatcher::CountLook(Source* source) {
+  source->reuse_nothing = source->reuse_nothing || ++source->looks % kLooksPerFullReading == 0;
+}
+
+void SourceWatcher::LookPeriodically(Source* source) {
+  if (source->polled_because.empty()) {
+    rescans_.periodic.fetch_add(1, std::memory_order_relaxed);
+    Rescan(source);
+  } else {
+    // It is polled in its own time: only whether it can be watched by now is of interest.
+    source->plan_at = Instant();
+    source->rescan_at = Instant::Infinite();
+  }
+}
+
+void SourceWatcher::Poll(Source* source) {
+  rescans_.polled.fetch_add(1, std::memory_order_relaxed);
+  source->poll_at = Instant::Infinite();  // set anew once it has been read
+  source->debouncer.NoteRecheck();
+  CountLook(source);
+}
+
+void SourceWatcher::LookAtMounts(Instant now) {
+  mounts_changed_ = false;
+  mounts_not_before_ = now + kMountsPause;
+  auto mounts = file_system_->Mounts();
+  if (!mounts.ok()) return;  // without /proc nobody tells
+  mounts_ = *std::move(mounts);
+  guard_ = MountGuard(mounts_);
+  for (auto& [name, source] : sources_) {
+    if (source->plan->route().hops.empty()) continue;  // not looked at yet, or never
+    if (source->mounts == ConcernedMounts(source->plan->route(), mounts_)) continue;
+    rescans_.mounts.fetch_add(1, std::memory_order_relaxed);
+    source->journal->Note(SourceEvent::kHint, "something was mounted or unmounted on the way");
+    Rescan(source.get());
+  }
 }
 
 void SourceWatcher::PlanAgain(Source* source, Instant now) {
-  const WatchPlan::Armed armed = source->plan->Arm();
+  WatchPlan::Armed armed;
+  if (source->config.always_poll) {
+    armed.watching = absl::UnavailableError("the source's setting always_poll is on");
+    armed.may_hang = true;  // nobody has looked
+  } else {
+    armed = source->plan->Arm();
+  }
   source->plan_at = armed.agreed ? Instant::Infinite() : now + kPlanPause;
   source->tree_may_differ = false;
-  if (armed.rerouted) source->touched.AddAll();
+  if (armed.rerouted) {
+    source->touched.AddAll();
+    const ResolvedPath& route = source->plan->route();
+    source->journal->Note(SourceEvent::kResolve, route.status.ok()
+                                                     ? absl::StrCat("leads to ", route.target)
+                                                     : std::string(route.status.message()));
+  }
   if (std::exchange(source->watch_ended, false)) {
     rescans_.watch_ended.fetch_add(1, std::memory_order_relaxed);
     source->debouncer.NoteRecheck();
   }
-  NoteWatching(source, armed.watching, now);
+  source->mounts = ConcernedMounts(source->plan->route(), mounts_);
+  NoteWatching(source, armed, now);
 }
 
-void SourceWatcher::NoteWatching(Source* source, const absl::Status& watching, Instant now) {
-  const bool watched = watching.ok();
-  if (!watched) rescans_.watch_refused.fetch_add(1, std::memory_order_relaxed);
-  if (watched != source->watched) {
-    source->watched = watched;
-    if (watched) {
+void SourceWatcher::NoteWatching(Source* source, const WatchPlan::Armed& armed, Instant now) {
+  std::string because(armed.watching.message());
+  if (!armed.watching.ok()) rescans_.watch_refused.fetch_add(1, std::memory_order_relaxed);
+  source->may_hang = armed.may_hang;
+  if (because.empty() != source->polled_because.empty()) {
+    if (because.empty()) {
       log_->Info("watching again", {{"source", source->config.name}});
     } else {
-      log_->Warning("cannot watch, looking again every second instead",
-                    {{"source", source->config.name}, {"reason", watching.ToString()}});
+      log_->Warning("cannot watch, polling instead",
+                    {{"source", source->config.name},
+                     {"every", absl::FormatDuration(source->config.poll_interval)},
+                     {"reason", because}});
     }
+    source->journal->Note(SourceEvent::kResolve,
+                          because.empty() ? std::string("changes are watched again")
+                                          : absl::StrCat("changes are polled: ", because));
+    source->debouncer.NoteRecheck();  // so that the status says it, too
+    source->poll_at = Instant::Infinite();
   }
-  const absl::Duration interval = watched ? source->config.rescan_interval : kUnwatchedInterval;
+  source->polled_because = std::move(because);
+  const absl::Duration interval =
+      source->polled_because.empty() ? source->config.rescan_interval : kWatchRetry;
   if (source->rescan_at == Instant::Infinite() || source->rescan_at > now + interval) {
     source->rescan_at = now + interval;
   }
@@ -327,10 +468,20 @@ void SourceWatcher::NoteWatching(Source* source, const absl::Status& watching, I
 void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
   if (source->reading || now < source->read_not_before) return;
   std::optional<Debouncer::Due> due = source->debouncer.Next();
-  if (!due.has_value() || now < due->when) return;
+  if (!due.has_value()) return;
+  if (now < due->when) {
+    if (!std::exchange(source->settling_said, true)) {
+      source->journal->Note(SourceEvent::kSettle,
+                            absl::StrCat("waiting until nothing has changed for ",
+                                         absl::FormatDuration(source->config.settle), ", at most ",
+                                         absl::FormatDuration(source->config.max_delay)));
+    }
+    return;
+  }
   if (source->tree_may_differ) {
     const WatchPlan::Armed armed = source->plan->Arm();
     source->tree_may_differ = false;
+    NoteWatching(source, armed, now);
     if (!armed.agreed) source->plan_at = now + kPlanPause;
     // What has come into the tree may still be written to, and nobody has told so: it settles once
     // more.
@@ -343,20 +494,24 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
   ReadRequest request;
   request.source = source->config.name;
   request.incarnation = source->incarnation;
-  request.route = source->plan->route();
+  request.number = ++requests_;
+  if (!source->may_hang) request.route = source->plan->route();
   request.cause = due->cause;
   request.commit = std::move(due->commit);
-  request.watched = source->watched;
+  request.polled_because = source->polled_because;
+  request.may_hang = source->may_hang;
   request.touched = std::exchange(source->touched, {});
   request.reuse_nothing = std::exchange(source->reuse_nothing, false);
   request.activity = source->activity;
   source->debouncer.ReadingBegins();
+  source->settling_said = false;
   source->reading = true;
+  source->reading_since = now;
   lane_->Submit(std::move(request));
 }
 
 Instant SourceWatcher::NextTurn(const Source& source) const {
-  Instant next = std::min(source.plan_at, source.rescan_at);
+  Instant next = std::min({source.plan_at, source.rescan_at, source.poll_at});
   if (source.reading) return next;
   if (const std::optional<Debouncer::Due> due = source.debouncer.Next(); due.has_value()) {
     next = std::min(next,

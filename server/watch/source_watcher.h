@@ -15,10 +15,12 @@
 #include "server/base/clock.h"
 #include "server/base/file_system.h"
 #include "server/base/log.h"
+#include "server/base/mount_guard.h"
 #include "server/base/mutex.h"
 #include "server/base/unique_fd.h"
 #include "server/snapshot/read_request.h"
 #include "server/snapshot/source_config.h"
+#include "server/snapshot/source_journal.h"
 #include "server/watch/debouncer.h"
 #include "server/watch/event_source.h"
 #include "server/watch/watch_plan.h"
@@ -33,14 +35,17 @@ struct RescanCounts {
       0};  // the kernel refused a watch: its limit, or no read permission
   std::atomic<int64_t> periodic{0};
   std::atomic<int64_t> requested{0};  // SIGHUP, or an operator
+  std::atomic<int64_t> mounts{0};     // something was mounted or unmounted on the way
+  std::atomic<int64_t> polled{0};     // looked at because the kernel does not tell of changes
 };
 
 // One thread runs Run(), or calls Step(); it alone touches plans and debouncers, without locks. The
 // other methods are thread-safe and return at once, but for QuietSince.
 class SourceWatcher final : public ReadAnswerSink {
  public:
+  // All outlive the watcher.
   SourceWatcher(const Clock* clock, FileSystem* file_system, EventSource* events, ReadLane* lane,
-                Logger* log);
+                SourceJournals* journals, Logger* log);
   ~SourceWatcher() override;
 
   // Adds a source, or gives the source of that name other settings. `incarnation` comes back in
@@ -49,6 +54,9 @@ class SourceWatcher final : public ReadAnswerSink {
   void RemoveSource(std::string name);
   // Looks at every source again.
   void RescanAll();
+  // Looks again at the sources for which other mounts count than before, now or within a second.
+  // Run() calls it by itself.
+  void MountsChanged();
 
   void Answer(ReadAnswer answer) override;
   bool QuietSince(const ReadRequest& request) override;
@@ -80,8 +88,12 @@ class SourceWatcher final : public ReadAnswerSink {
   void TakeAnswer(const ReadAnswer& answer, Instant now);
   void AnswerProbes(const std::vector<Probe*>& probes);
   void Rescan(Source* source);
+  void LookPeriodically(Source* source);
   void PlanAgain(Source* source, Instant now);
-  void NoteWatching(Source* source, const absl::Status& watching, Instant now);
+  void LookAtMounts(Instant now);
+  void NoteWatching(Source* source, const WatchPlan::Armed& armed, Instant now);
+  void Poll(Source* source);
+  void CountLook(Source* source);
   void SubmitIfDue(Source* source, Instant now);
   Instant NextTurn(const Source& source) const;
 
@@ -89,13 +101,21 @@ class SourceWatcher final : public ReadAnswerSink {
   FileSystem* const file_system_;
   EventSource* const events_;
   ReadLane* const lane_;
+  SourceJournals* const journals_;
   Logger* const log_;
-  const UniqueFd wake_;  // an eventfd: commands or probes wait, or Stop() was called
+  const UniqueFd mountinfo_;  // poll(2) tells when mounts have changed; invalid: nobody does
+  const UniqueFd wake_;       // an eventfd: commands or probes wait, or Stop() was called
   RescanCounts rescans_;
 
   // The watch thread's own.
   std::map<std::string, std::unique_ptr<Source>> sources_;
   uint64_t added_ = 0;
+  uint64_t requests_ = 0;
+  MountGuard guard_;
+  MountTable mounts_;
+  bool mounts_changed_ = true;
+  Instant
+      mounts_not_before_;  // mounts come in crowds where pods start: they are looked at together
 
   Mutex mu_;
   CondVar probe_answered_;

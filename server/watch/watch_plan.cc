@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/text.h"
 
 namespace confstream {
 namespace {
@@ -26,12 +27,14 @@ bool ChangedUnderneath(const absl::Status& status) {
 
 }  // namespace
 
-WatchPlan::WatchPlan(FileSystem* file_system, EventSource* events, const SourceConfig& config)
+WatchPlan::WatchPlan(FileSystem* file_system, const MountGuard* guard, EventSource* events,
+                     const SourceConfig& config)
     : file_system_(file_system),
+      guard_(guard),
       events_(events),
       path_(config.path),
       rules_(config.tree_rules()),
-      resolver_(file_system) {}
+      resolver_(file_system, guard) {}
 
 WatchPlan::~WatchPlan() { Release(watched_); }
 
@@ -40,12 +43,16 @@ WatchPlan::Look WatchPlan::LookAgain() {
   look.route = resolver_.ResolveSource(path_, is_volume_);
   is_volume_ = is_volume_ || look.route.kubernetes_volume;
   if (!look.route.status.ok()) return look;
-  auto tree = ListSourceTree(file_system_, look.route, rules_);
-  if (tree.ok()) {
-    look.tree = *std::move(tree);
-  } else {
+  auto tree = ListSourceTree(file_system_, look.route, rules_, guard_);
+  if (!tree.ok()) {
     look.listing = tree.status();
+    return look;
   }
+  look.tree = *std::move(tree);
+  // Watches are set by path: at rest, and while looking again, no descriptor is held for each
+  // directory.
+  for (TreeDirectory& directory : look.tree.directories) directory.fd.reset();
+  for (TreeFile& file : look.tree.files) file.fd.reset();
   return look;
 }
 
@@ -54,7 +61,8 @@ WatchPlan::Armed WatchPlan::Arm() {
   Look look = LookAgain();
   for (int attempt = 1;; ++attempt) {
     WatchedMap watched;
-    armed.watching = absl::OkStatus();
+    armed.watching = Unwatchable(look);
+    armed.may_hang = look.route.guarded || !look.tree.guarded.ok();
     const absl::Status changed = WatchAll(look, &watched, &armed);
     // What came into being between resolving and watching sent no event: only looking again shows
     // it.
@@ -67,6 +75,9 @@ WatchPlan::Armed WatchPlan::Arm() {
     Release(watched);  // the old ones, now that the new ones are held
     has_tree_links_ = !look.tree.link_hops.empty();
     route_ = std::move(again.route);
+    // At rest nothing is held open: whoever wants to unmount the volume would be told that it is
+    // busy. What takes the place of the target, even under its inode number, sends an event.
+    route_.target_fd.reset();
     if (agreed || attempt == kMaxAttempts) {
       armed.agreed = agreed;
       return armed;
@@ -75,6 +86,30 @@ WatchPlan::Armed WatchPlan::Arm() {
     look.tree = std::move(again.tree);
     look.listing = std::move(again.listing);
   }
+}
+
+absl::Status WatchPlan::Unwatchable(const Look& look) const {
+  if (look.route.guarded) return look.route.status;
+  if (!look.tree.guarded.ok()) return look.tree.guarded;
+  // Too many open files, no permission: what it has is not known, so some of it is not watched.
+  if (!look.listing.ok() && !ChangedUnderneath(look.listing)) return look.listing;
+  // What is written to a mounted file is told to watchers of the directory that it was mounted
+  // from.
+  const auto mounted_file = [](const std::string& path) {
+    return absl::UnavailableError(absl::StrCat(
+        EscapeForDisplay(path), " is a mounted file, and its directory does not tell of changes"));
+  };
+  if (look.tree.directories.empty()) {
+    return look.route.status.ok() && guard_->IsMountPoint(look.route.target)
+               ? mounted_file(look.route.target)
+               : absl::OkStatus();
+  }
+  for (const TreeFile& file : look.tree.files) {
+    const std::string path =
+        absl::StrCat(look.tree.directories[file.directory].path, "/", file.name);
+    if (guard_->IsMountPoint(path)) return mounted_file(path);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* armed) {
@@ -88,6 +123,12 @@ absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* a
   for (const Hop& hop : look.route.hops) {
     if (Watched* entry = watch(hop.directory, WatchInterest::kEntries))
       entry->hops.insert(hop.name);
+  }
+  // What stands in the way may also be a file, which cannot be watched like this: its own hop
+  // tells.
+  if (!look.route.status.ok() && !look.route.target.empty() &&
+      look.route.target_stat.kind == FileKind::kDirectory) {
+    if (Watched* entry = watch(look.route.target, WatchInterest::kEntries)) entry->is_end = true;
   }
   if (look.route.status.ok() && look.route.target_stat.kind != FileKind::kDirectory) {
     const Hop& last = look.route.hops.back();
@@ -148,6 +189,12 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
     meaning.what = commit ? EventMeaning::kCommit : EventMeaning::kChange;
     meaning.hop = {watched.directory, event.name};
     meaning.touched_all = meaning.plan_again = true;
+    return meaning;
+  }
+  // If this is a mount that is being torn down, the end of its last entries is all that is told:
+  // not that of its root.
+  if (watched.is_end && event.kind == WatchEvent::kDeleted) {
+    meaning.what = EventMeaning::kChange;
     return meaning;
   }
   InterpretContent(watched, event, &meaning);

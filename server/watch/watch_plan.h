@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "server/base/file_system.h"
 #include "server/base/link_resolver.h"
+#include "server/base/mount_guard.h"
 #include "server/base/source_tree.h"
 #include "server/snapshot/source_config.h"
 #include "server/watch/event_source.h"
@@ -45,10 +46,13 @@ class WatchPlan {
     bool agreed = true;     // two resolutions in a row did; otherwise plan again soon
     bool rerouted = false;  // the source leads elsewhere than before
     bool grown = false;     // a directory is watched that was not
-    absl::Status watching;  // not OK: some directory cannot be watched, and why
+    absl::Status watching;  // not OK: some change would not be told, and why
+    bool may_hang = false;  // the source, or a part of it, is where the guard forbids to look
   };
 
-  WatchPlan(FileSystem* file_system, EventSource* events, const SourceConfig& config);
+  // What is passed on outlives the plan. What `guard` forbids is not touched, and so not watched.
+  WatchPlan(FileSystem* file_system, const MountGuard* guard, EventSource* events,
+            const SourceConfig& config);
   ~WatchPlan();
   WatchPlan(const WatchPlan&) = delete;
   WatchPlan& operator=(const WatchPlan&) = delete;
@@ -57,7 +61,7 @@ class WatchPlan {
   // new watches before old ones go, until two resolutions agree.
   Armed Arm();
 
-  // REQUIRES: Arm() was called.
+  // Without any hop before Arm() was called.
   const ResolvedPath& route() const { return route_; }
   EventMeaning Interpret(const WatchEvent& event) const;
 
@@ -72,6 +76,7 @@ class WatchPlan {
     std::vector<std::string>
         prefixes;                     // of a tree directory: how relative paths of its files begin
     std::optional<std::string> file;  // the entry that is the source itself, if it is a file
+    bool is_end = false;              // the way to a source that is missing ends here
   };
   using WatchedMap = absl::flat_hash_map<WatchId, Watched>;
 
@@ -85,6 +90,8 @@ class WatchPlan {
   // Watches all that `look` names. NOT_FOUND, FAILED_PRECONDITION: it has changed meanwhile; any
   // other error is in `armed->watching` and leaves the rest watched.
   absl::Status WatchAll(const Look& look, WatchedMap* watched, Armed* armed);
+  // What `look` has that no watch on a directory tells of.
+  absl::Status Unwatchable(const Look& look) const;
   absl::Status WatchOne(const std::string& directory, WatchInterest interest, WatchedMap* watched,
                         Armed* armed, Watched** entry);
   void Release(const WatchedMap& watched);
@@ -92,6 +99,7 @@ class WatchPlan {
                         EventMeaning* meaning) const;
 
   FileSystem* const file_system_;
+  const MountGuard* const guard_;
   EventSource* const events_;
   const std::string path_;
   const TreeRules rules_;

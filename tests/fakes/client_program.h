@@ -58,18 +58,19 @@ class ClientProgram {
   bool AwaitOutput(const std::string& text) {
     const Instant deadline = clock_.Now() + absl::Seconds(20);
     while (!absl::StrContains(seen_, text)) {
-      pollfd readable{out_.get(), POLLIN, 0};
-      const auto left = absl::ToInt64Milliseconds(deadline - clock_.Now());
-      if (left <= 0 || poll(&readable, 1, static_cast<int>(left)) <= 0) return false;
-      char buffer[4096];
-      const ssize_t got = read(out_.get(), buffer, sizeof(buffer));
-      if (got <= 0) return false;
-      seen_.append(buffer, static_cast<size_t>(got));
+      if (ReadUntil(deadline) <= 0) return false;
     }
     return true;
   }
+  // True once the output ends, that is, nobody can write to it any more; false if 20 s pass before.
+  bool AwaitEnd() {
+    const Instant deadline = clock_.Now() + absl::Seconds(20);
+    ssize_t got = 1;
+    while (got > 0) got = ReadUntil(deadline);
+    return got == 0;
+  }
 
-  // All output that AwaitOutput has read.
+  // All output that has been read.
   const std::string& seen() const { return seen_; }
   void CloseOutput() { out_.Reset(); }
   void Signal(int number) { kill(pid_, number); }
@@ -84,6 +85,17 @@ class ClientProgram {
   }
 
  private:
+  // Reads some output. 0: it has ended; -1: nothing came in time.
+  ssize_t ReadUntil(Instant deadline) {
+    pollfd readable{out_.get(), POLLIN, 0};
+    const auto left = absl::ToInt64Milliseconds(deadline - clock_.Now());
+    if (left <= 0 || poll(&readable, 1, static_cast<int>(left)) <= 0) return -1;
+    char buffer[4096];
+    const ssize_t got = read(out_.get(), buffer, sizeof(buffer));
+    if (got > 0) seen_.append(buffer, static_cast<size_t>(got));
+    return got;
+  }
+
   const SystemClock clock_{};
   UniqueFd out_;
   pid_t pid_ = -1;

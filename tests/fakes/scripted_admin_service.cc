@@ -113,6 +113,15 @@ grpc::Status ScriptedAdminService::ReloadSource(grpc::ServerContext*,
   return error;
 }
 
+grpc::Status ScriptedAdminService::ListEvents(grpc::ServerContext*,
+                                              const v1::ListEventsRequest* request,
+                                              v1::ListEventsResponse* response) {
+  MutexLock lock(&mu_);
+  named_ = request->source();
+  *response = events;
+  return error;
+}
+
 grpc::Status ScriptedAdminService::ListWatchers(grpc::ServerContext*,
                                                 const v1::ListWatchersRequest* request,
                                                 v1::ListWatchersResponse* response) {

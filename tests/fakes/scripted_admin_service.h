@@ -30,6 +30,7 @@ class ScriptedAdminService final : private v1::ConfigAdminService::Service {
   v1::RollbackSnapshotResponse rollback;
   v1::UnpinSourceResponse unpin;
   v1::ReloadSourceResponse reload;
+  v1::ListEventsResponse events;
   v1::ValidateSnapshotResponse verdict;
   grpc::Status error;           // if not OK: what all calls but ListSnapshots fail with
   bool refuse_uploads = false;  // ValidateSnapshot fails with `error` after its first message
@@ -58,6 +59,8 @@ class ScriptedAdminService final : private v1::ConfigAdminService::Service {
                             v1::ReloadSourceResponse* response) override;
   grpc::Status ListWatchers(grpc::ServerContext* context, const v1::ListWatchersRequest* request,
                             v1::ListWatchersResponse* response) override;
+  grpc::Status ListEvents(grpc::ServerContext* context, const v1::ListEventsRequest* request,
+                          v1::ListEventsResponse* response) override;
 
   std::string address_;
   std::unique_ptr<grpc::Server> server_;

@@ -16,6 +16,8 @@
 namespace confstream {
 namespace {
 
+std::string WatchId(size_t number) { return absl::StrCat("watch-", number); }
+
 std::string ViewDigestOf(const std::map<std::string, std::string>& files) {
   TreeDigest digest;
   for (const auto& file : files) digest.Add(file.first, Sha256::Of(file.second));
@@ -232,15 +234,24 @@ grpc::Status ScriptedConfigService::Watch(grpc::ServerContext* context,
     script = std::move(scripts_.front());
     scripts_.pop_front();
   }
+  const grpc::Status status = Perform(std::move(script), number, *context, writer);
+  MutexLock lock(&mu_);
+  over_.insert(WatchId(number));
+  return status;
+}
+
+grpc::Status ScriptedConfigService::Perform(WatchScript script, size_t number,
+                                            const grpc::ServerContext& context,
+                                            grpc::ServerWriter<v1::WatchResponse>* writer) {
   bool first = true;
   for (v1::WatchResponse& message : script.messages) {
-    if (first) message.set_watch_id(absl::StrCat("watch-", number));
+    if (first) message.set_watch_id(WatchId(number));
     first = false;
     if (!writer->Write(message)) return grpc::Status::CANCELLED;
   }
   // Nothing tells a synchronous handler that its client has left: it has to look.
   MutexLock lock(&mu_);
-  while (script.hold_open && !stopping_ && ended_ < number && !context->IsCancelled()) {
+  while (script.hold_open && !stopping_ && ended_ < number && !context.IsCancelled()) {
     changed_.WaitFor(&mu_, absl::Milliseconds(5));
   }
   if (ended_ >= number) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "ended by the test");
@@ -274,6 +285,9 @@ grpc::Status ScriptedConfigService::ReportOutcome(grpc::ServerContext*,
                                                   v1::ReportOutcomeResponse*) {
   MutexLock lock(&mu_);
   if (!report_error_.ok()) return report_error_;
+  if (over_.count(request->watch_id()) > 0) {
+    return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such stream is open");
+  }
   reports_.push_back(*request);
   changed_.NotifyAll();
   return grpc::Status::OK;

@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -77,7 +78,8 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
   // All GetSnapshot requests so far.
   std::vector<v1::GetSnapshotRequest> get_requests();
   // All ReportOutcome requests so far; those that are made while FailReports was called last with
-  // an error fail with it, and are not among them.
+  // an error fail with it, and are not among them. Nor are those for a stream that has ended: they
+  // fail with NOT_FOUND.
   std::vector<v1::ReportOutcomeRequest> reports();
   void FailReports(grpc::Status error);
   // True once there are `count` reports, false if there are not within 20 s.
@@ -89,6 +91,8 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
  private:
   grpc::Status Watch(grpc::ServerContext* context, const v1::WatchRequest* request,
                      grpc::ServerWriter<v1::WatchResponse>* writer) override;
+  grpc::Status Perform(WatchScript script, size_t number, const grpc::ServerContext& context,
+                       grpc::ServerWriter<v1::WatchResponse>* writer);
   grpc::Status ListSources(grpc::ServerContext* context, const v1::ListSourcesRequest* request,
                            v1::ListSourcesResponse* response) override;
   grpc::Status GetSnapshot(grpc::ServerContext* context, const v1::GetSnapshotRequest* request,
@@ -109,6 +113,7 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
   grpc::Status get_error_ ABSL_GUARDED_BY(mu_);
   std::vector<v1::GetSnapshotRequest> get_requests_ ABSL_GUARDED_BY(mu_);
   grpc::Status report_error_ ABSL_GUARDED_BY(mu_);
+  std::set<std::string> over_ ABSL_GUARDED_BY(mu_);  // the watch_ids of streams that have ended
   std::vector<v1::ReportOutcomeRequest> reports_ ABSL_GUARDED_BY(mu_);
 };
 

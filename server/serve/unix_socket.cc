@@ -1,0 +1,116 @@
+#include "server/serve/unix_socket.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/random_id.h"
+
+namespace confstream {
+namespace {
+
+absl::Status Refused(absl::string_view what) { return absl::FailedPreconditionError(what); }
+
+// `what`, with the text of errno.
+absl::Status Failed(absl::string_view what) {
+  return Refused(absl::StrCat(what, ": ", std::strerror(errno)));
+}
+
+// 0: somebody answers; else the errno that says why not.
+int TryToConnect(const std::string& path) {
+  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  if (!fd.valid()) return errno;
+  if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const bool connected =
+      connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  // A server that is so busy that its queue is full answers, too.
+  return connected || errno == EAGAIN ? 0 : errno;
+}
+
+// A lock on a directory. Those who take it wait for one another only as long as Show() takes.
+class DirectoryLock {
+ public:
+  explicit DirectoryLock(int directory) : directory_(directory) { flock(directory_, LOCK_EX); }
+  ~DirectoryLock() { flock(directory_, LOCK_UN); }
+
+ private:
+  const int directory_;
+};
+
+}  // namespace
+
+UnixSocket::UnixSocket(std::string path, UniqueFd directory)
+    : path_(std::move(path)),
+      name_(path_.substr(path_.rfind('/') + 1)),
+      bound_(absl::StrCat(".confstream-", RandomId())),
+      directory_(std::move(directory)) {}
+
+absl::StatusOr<UnixSocket> UnixSocket::Prepare(const std::string& path) {
+  const std::string directory = path.substr(0, path.rfind('/') + 1);
+  UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return Failed(absl::StrCat("its directory ", directory, " cannot be opened"));
+  UnixSocket socket(path, std::move(fd));
+  if (faccessat(socket.directory_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
+    return Failed(absl::StrCat("its directory ", directory, " cannot be written"));
+  }
+  if (absl::Status free = socket.CheckFree(); !free.ok()) return free;
+  return socket;
+}
+
+UnixSocket::~UnixSocket() {
+  if (!directory_.valid()) return;  // moved from
+  struct stat info {};
+  if (!shown_.has_value() || fstatat(directory_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW)) {
+    return;
+  }
+  const bool ours = shown_ == std::pair<dev_t, ino_t>(info.st_dev, info.st_ino);
+  if (ours) unlinkat(directory_.get(), name_.c_str(), 0);
+}
+
+std::string UnixSocket::path_to_bind() const {
+  return absl::StrCat("/proc/self/fd/", directory_.get(), "/", bound_);
+}
+
+absl::Status UnixSocket::CheckFree() const {
+  struct stat info {};
+  if (fstatat(directory_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+    return errno == ENOENT ? absl::OkStatus() : Failed("it cannot be looked at");
+  }
+  if (!S_ISSOCK(info.st_mode)) {
+    return Refused(
+        "what is there is no socket, and is left alone: move it away if it is not needed");
+  }
+  const int answer = TryToConnect(path_);
+  if (answer == ECONNREFUSED || answer == ENOENT) return absl::OkStatus();
+  if (answer == 0) {
+    return Refused("another server answers there: stop that one");
+  }
+  errno = answer;
+  return Failed("it cannot be told whether another server is there");
+}
+
+absl::Status UnixSocket::Show() {
+  const DirectoryLock lock(directory_.get());
+  if (absl::Status free = CheckFree(); !free.ok()) return free;
+  struct stat info {};
+  const int directory = directory_.get();
+  if (fstatat(directory, bound_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      renameat(directory, bound_.c_str(), directory, name_.c_str()) != 0) {
+    return Failed("the socket cannot be given its name");
+  }
+  shown_.emplace(info.st_dev, info.st_ino);
+  return absl::OkStatus();
+}
+
+}  // namespace confstream
