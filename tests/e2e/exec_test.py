@@ -6,7 +6,7 @@ import subprocess
 import unittest
 
 from client import ask, await_watcher, run_client, start_client
-from harness import DEADLINE, EndToEndTest, await_true, write
+from harness import DEADLINE, EndToEndTest, Server, await_true, write
 from volume import Volume
 
 CHECK = 'grep -q good "$CONFSTREAM_DIR/a" || { echo "line 1: not good" >&2; exit 3; }; cp "$CONFSTREAM_DIR/a" "$0"'
@@ -36,6 +36,13 @@ class ExecTest(EndToEndTest):
 
         await_true(is_there, f"{content!r} in {path}")
 
+    def await_text(self, path, text):
+        def is_there():
+            with open(path, encoding="utf-8") as file:
+                return text in file.read()
+
+        await_true(is_there, f"{text!r} in {path}")
+
     def test_a_rejection_is_seen_by_who_and_ends_with_the_next_good_version(self):
         applied = self.path("applied")
         process = self.start("--client-id", "checker", "--", "sh", "-c", CHECK, applied, stderr=subprocess.DEVNULL)
@@ -63,21 +70,37 @@ class ExecTest(EndToEndTest):
         code, output, errors = run_client(self.server, "rollback", "demo", "1", "--reason", "2 is too good")
         self.assertEqual(code, 0, errors)
         self.assertIn("version 3 has the content of version 1", output)
-        self.assertIn("not on disk", errors)
+        self.assertIn("in the server's memory only", errors)
+        self.assertIn("--state-dir", errors)
         self.await_content(applied, "good 1\n")
+        code, output, errors = run_client(self.server, "rollback", "demo", "1", "--reason", "2 is much too good")
+        self.assertEqual(code, 0, errors)
+        self.assertIn("already at version 3, which has the content of version 1", output)
+        self.assertRegex(output, r"pin renewed, reason and expiry replaced\nit was .*: 2 is too good\npinned to .*much")
         code, output, _ = run_client(self.server, "history", "demo")
         self.assertEqual(code, 0)
         self.assertRegex(output, r"\*\s+3\s.*rollback of 1")
-        self.assertIn("2 is too good", output)
-        self.assertIn("2 is too good", run_client(self.server, "status")[1])
+        self.assertIn("2 is much too good", output)
+        code, output, _ = run_client(self.server, "status")
+        self.assertIn("2 is much too good", output)
+        self.assertIn("history: in memory", output)
         code, output, _ = run_client(self.server, "diff", "demo", "2", "3")
         self.assertIn("-good 2\n+good 1\n", output)
         self.assertEqual(run_client(self.server, "get", "demo", "a", "--version", "2")[1], "good 2\n")
         code, _, errors = run_client(self.server, "rollback", "demo", "2", "--expect", "2")
         self.assertEqual(code, 1)
-        self.assertIn("Somebody was faster", errors)
-        code, output, _ = run_client(self.server, "unpin", "demo")
+        self.assertRegex(errors, r"is at version 3, not at 2 .*`confstream history demo`")
+        seen = self.path("seen")
+        with open(seen, "w", encoding="utf-8") as file:
+            watch = start_client(self.server, "watch", "demo", stdout=file)
+        self.addCleanup(watch.wait)
+        self.addCleanup(watch.kill)
+        self.await_text(seen, "INITIAL  rollback of 1\n")
+        self.await_text(seen, "pinned to the content of version 1")
+        code, output, errors = run_client(self.server, "unpin", "demo")
         self.assertEqual(code, 0)
+        self.assertIn("--state-dir", errors)
+        self.await_text(seen, "the pin has ended: demo was pinned to the content of version 1")
         self.await_content(applied, "good 2\n")
         self.assertNotIn("pin", ask(self.server, "history", "demo"))
 
@@ -112,6 +135,25 @@ class ExecTest(EndToEndTest):
         code, output, errors = run_client(self.server, "reload", "demo")
         self.assertEqual(code, 0, errors)
         self.assertIn("demo is SERVING, serving version 1", output)
+
+    def test_validate_leaves_out_what_the_source_does(self):
+        os.mkdir(self.path("strict"))
+        settings = {"path": self.volume.path, "include": ["*.yaml"], "exclude": ["draft*"], "allow_empty": True}
+        server = Server(self.path("strict"), {"demo": settings}, admin=True)
+        self.addCleanup(server.close)
+        new = self.path("new")
+        os.mkdir(new)
+        write(os.path.join(new, "app.yaml"), "a: 1\n")
+        digest = run_client(server, "validate", "demo", new)[1].split()[-1]
+        write(os.path.join(new, "draft.yaml"), "b: [\n")
+        write(os.path.join(new, "other.json"), "{")
+        code, output, errors = run_client(server, "validate", "demo", new)
+        self.assertEqual(code, 0, output + errors)
+        self.assertEqual(output.split()[-1], digest)
+        write(os.path.join(new, "app.yaml"), "a: [\n")
+        code, output, _ = run_client(server, "validate", "demo", new)
+        self.assertEqual(code, 6)
+        self.assertIn("not valid: 1 violation\n", output)
 
 
 if __name__ == "__main__":

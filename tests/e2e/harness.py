@@ -35,20 +35,23 @@ def await_true(condition, what, deadline=DEADLINE):
 class Server:
     """A confstreamd, with the settings as a configuration file in JSON, which is YAML.
 
-    `preload` is a library that is to stand before the C library.
+    `preload` is a library that is to stand before the C library; `wrapper` a command that runs the one given to it.
+    `heard` is called with each line of the log.
     """
 
-    def __init__(self, directory, sources, preload="", **settings):
+    def __init__(self, directory, sources, preload="", wrapper=(), heard=None, **settings):
         self._config = os.path.join(directory, "confstream.yaml")
         self.configure(sources, **settings)
         self.process = subprocess.Popen(
-            [os.environ["CONFSTREAMD"], "--config", self._config, "--log-format", "json"],
+            [*wrapper, os.environ["CONFSTREAMD"], "--config", self._config, "--log-format", "json"],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "LD_PRELOAD": preload},
+            restore_signals=False,  # a limit on the size of files is an error to it then, and not its end
         )
         self._lines = []
+        self._heard = heard
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self._channel = None
@@ -169,6 +172,8 @@ class Server:
                 self._lines.append(json.loads(line))
             except ValueError:  # gRPC's own lines, or a sanitizer's
                 self._lines.append({"text": line.rstrip("\n")})
+            if self._heard is not None:
+                self._heard(self._lines[-1])
 
     def _stat(self):
         with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:

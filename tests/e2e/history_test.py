@@ -118,6 +118,7 @@ class HistoryTest(EndToEndTest):
         self.assertEqual((event.version >= 4, event.files), (True, {"a": b"1"}))
         status = self.status(again)
         self.assertEqual((status.pin.version, status.pin.reason), (1, "3 is bad"))
+        self.assertTrue(status.HasField("verified_time"), "the files were read, and are what the pin holds off")
         self.volume.swap({"a": "4"})
         event = stream.until(lambda event: event.files["a"] == b"4")
         self.assertGreater(event.version, 4)

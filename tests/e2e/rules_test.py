@@ -53,8 +53,11 @@ class RulesTest(EndToEndTest):
         self.assertEqual({each.rule for each in told.violations}, {"schema"})
         listed = server.stub.ListSources(pb.ListSourcesRequest()).sources[0].status
         self.assertEqual(self.places(listed.violations), PLACES)
+        await_true(lambda: len(server.log("refused")) == len(PLACES), "the refusals in the log")
         logged = [(line["path"], line["line"], line["column"]) for line in server.log("refused")]
         self.assertEqual(logged, PLACES)
+        written = [f"{v.path}:{v.line}:{v.column}: {v.rule}: {v.message}" for v in told.violations]
+        self.assertEqual([line["reason"] for line in server.log("refused")], written)
         shown = subprocess.run(
             [os.environ["CONFSTREAM"], "--server", server.address, "status"], capture_output=True, text=True, check=False
         )
@@ -62,7 +65,7 @@ class RulesTest(EndToEndTest):
         self.assertEqual(code, 1, validated)
         for path, line, column in PLACES:
             self.assertIn(f"{path}:{line}:{column}", shown.stdout)
-            self.assertIn(f"{path}:{line}:{column}", validated)
+        self.assertEqual(validated.splitlines()[:-1], written)
         self.volume.swap(GOOD)
         stream.next_status("SERVING")
         self.assertEqual(self.validate()[0], 0)

@@ -3,6 +3,8 @@
 import mmap
 import os
 import random
+import shutil
+import tempfile
 import threading
 import time
 import unittest
@@ -23,6 +25,33 @@ class CommitPointTest(EndToEndTest):
             event = stream.next_version()
             self.assertEqual(event.version, number)
             self.assertEqual(event.files, {name: b"n: %d" % number for name in ("a.yaml", "b.yaml")})
+
+    def test_the_removal_of_the_old_generation_after_a_swap_ends_no_watch_and_makes_no_version(self):
+        volume = Volume(self.path("volume"), {"a.yaml": "n: 1"})
+        stream = self.watch(self.serve(defaults=NEVER))
+        stream.next_version()
+        for number in range(2, 12):
+            old = os.path.realpath(self.path("volume", "..data"))
+            fresh = tempfile.mkdtemp(prefix="..generation.", dir=volume.path)
+            os.chmod(fresh, 0o755)
+            write(os.path.join(fresh, "a.yaml"), f"n: {number}")
+            os.symlink(os.path.basename(fresh), self.path("volume", "..data_tmp"))
+            os.rename(self.path("volume", "..data_tmp"), self.path("volume", "..data"))
+            self.assertEqual(stream.next_version().version, number)
+            shutil.rmtree(old)  # kubelet's last step, long after the swap was seen
+
+    def test_links_of_new_keys_that_dangle_until_the_swap_are_no_error_and_no_version(self):
+        """The order of older kubelets, slowly: whoever settled for the links would have read by the swap."""
+        volume = Volume(self.path("volume"), {"a": "1"})
+        server = self.serve(defaults={"settle": "100ms", "max_delay": "200ms"})
+        stream = self.watch(server)
+        stream.next_version()
+        os.symlink("..data/b", self.path("volume", "b"))
+        time.sleep(1)  # the scenario's: several times max_delay
+        volume.swap({"a": "2", "b": "2"})
+        event = stream.next()
+        self.assertEqual((event.kind, event.version, event.files), ("snapshot", 2, {"a": b"2", "b": b"2"}))
+        self.assertEqual([line for line in server.log() if line.get("level") in ("warning", "error")], [])
 
     def test_a_link_that_is_replaced_atomically_is_published_without_settling(self):
         for name in ("one", "two"):
@@ -132,6 +161,55 @@ class InPlaceTest(EndToEndTest):
             time.sleep(gap)
             write(self.file("a.yaml"), f"n: {version}")
             self.expect(version, {"a.yaml": b"n: %d" % version, "keep": b"k"})
+
+    def test_a_file_source_that_is_removed_and_created_again_makes_one_version_however_long_the_gap(self):
+        path = self.path("app.json")
+        write(path, "[1]")
+        stream = self.watch(self.serve({"demo": {"path": path, "settle": "1s"}}))
+        self.assertEqual(stream.next_version().version, 1)
+        for version, gap in ((2, 0), (3, 0.005), (4, 0.3)):
+            os.unlink(path)
+            time.sleep(gap)
+            write(path, f"[{version}]")
+            event = stream.next_version()
+            self.assertEqual((event.version, event.files), (version, {"app.json": b"[%d]" % version}))
+
+    def test_one_save_is_one_version_whichever_way_it_is_done(self):
+        self.begin(settle="500ms")
+
+        def in_place(content):
+            write(self.file("a.yaml"), content)
+
+        def in_place_with_attributes(content):
+            write(self.file("a.yaml"), content)
+            os.chmod(self.file("a.yaml"), 0o600)
+            os.utime(self.file("a.yaml"))
+
+        def synced(content):
+            with open(self.file("a.yaml"), "w", encoding="utf-8") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+
+        def renamed_over(content):
+            write(self.file("a.yaml~"), content)
+            os.rename(self.file("a.yaml~"), self.file("a.yaml"))
+
+        def renamed_over_and_touched(content):
+            renamed_over(content)
+            os.utime(self.file("a.yaml"))
+
+        def linked(content):
+            write(self.file("a.yaml~"), content)
+            os.unlink(self.file("a.yaml"))
+            os.link(self.file("a.yaml~"), self.file("a.yaml"))
+            os.unlink(self.file("a.yaml~"))
+
+        saves = (in_place, in_place_with_attributes, synced, renamed_over, renamed_over_and_touched, linked)
+        for version, save in enumerate(saves, start=2):
+            save(f"n: {version}")
+            self.expect(version, {"a.yaml": b"n: %d" % version, "keep": b"k"})
+        self.expect_nothing_but_the_next_change({"a.yaml": b"n: %d" % version}, version + 1)
 
     def test_a_store_through_mmap_is_found_at_munmap(self):
         self.begin()

@@ -83,7 +83,8 @@ class SourceTest(EndToEndTest):
         self.assertEqual(stream.next_version().version, 1)
         os.unlink(path)
         degraded = stream.next_status("DEGRADED")
-        self.assertEqual(degraded.version, 1)
+        self.assertEqual((degraded.version, degraded.status.violations[0].rule), (1, "source.missing"))
+        time.sleep(10)  # the scenario's
         self.assertEqual(server.stub.GetSnapshot(pb.GetSnapshotRequest(source="demo")).snapshot.files[0].content, b"a = 1")
         self.assertEqual(server.health(CONFIG_SERVICE), "SERVING")
         write(path, "a = 2")
@@ -131,6 +132,56 @@ class SourceTest(EndToEndTest):
             write(self.path("two", f"f{i}"), "2")
         event = stream.next_version()
         self.assertEqual((event.version, event.files), (2, {f"f{i}": b"2" for i in range(6)}))
+
+    def test_a_mended_config_is_served_at_once_however_long_it_was_bad(self):
+        """A swap is complete: nothing is waited for, neither a settling nor the next look."""
+        volume = Volume(self.path("volume"), {"a.yaml": "x: ["})
+        stream = self.watch(self.serve(defaults={"settle": "1h", "max_delay": "1h"}))
+        self.assertEqual(stream.next_status("WAITING").status.violations[0].rule, "yaml.syntax")
+        for number in range(5):
+            volume.swap({"a.yaml": "\n" * number + "x: ["})
+        volume.swap({"a.yaml": "x: []"})
+        self.assertEqual(stream.next_version().files, {"a.yaml": b"x: []"})
+
+    def test_what_changed_while_the_server_was_down_makes_one_version_and_the_same_bytes_none(self):
+        volume = Volume(self.path("volume"), {"a": "1"})
+        state = {"state_dir": self.path("state")}
+        server = self.serve(**state)
+        first = self.watch(server).next_version()
+        server.close()
+        volume.swap({"a": "meanwhile"})
+        volume.swap({"a": "1"})  # other directories, the same bytes
+        server = self.serve(**state)
+        stream = self.watch(server, resume_token=first.token)
+        event = stream.next()
+        self.assertEqual((event.kind, event.in_sync, event.token), ("heartbeat", True, first.token))
+        stream.close()
+        server.close()
+        for content in ("2", "3"):
+            volume.swap({"a": content})
+        server = self.serve(**state)
+        event = self.watch(server, resume_token=first.token).until(lambda event: event.files == {"a": b"3"})
+        self.assertEqual((event.version, event.header.epoch), (2, first.header.epoch))
+
+    def test_a_slow_client_ends_at_the_newest_version_and_is_told_how_many_it_skipped(self):
+        def content(number):
+            return {"large": b"%d" % number + b"x" * (6 << 20)}  # more than fits in flight
+
+        volume = Volume(self.path("volume"), content(1))
+        server = self.serve(stall_timeout="10m")
+        slow, quick = self.watch(server), self.watch(server)
+        self.assertEqual(slow.next_version().version, 1)
+        quick.next_version()
+        slow.pause()
+        for number in range(2, 12):
+            volume.swap(content(number))
+            quick.until(lambda event, number=number: event.files == content(number))
+        slow.go_on()
+        last = slow.until(lambda event: event.files == content(11))
+        self.assertEqual(last.version, 11)
+        received = slow.snapshots()
+        self.assertLess(len(received), 11, "it was not slow")
+        self.assertEqual(1 + sum(1 + event.skipped_versions for event in received[1:]), 11)
 
     def test_two_sources_are_independent(self):
         volumes = {name: Volume(self.path(name), {"of": f"{name} 1"}) for name in ("left", "right")}

@@ -1,5 +1,6 @@
 """What is said and done before the server is ready."""
 
+import json
 import os
 import re
 import socket
@@ -92,6 +93,36 @@ class StartupTest(EndToEndTest):
         server = self.serve(listen=[address])
         server.kill()
         self.assertEqual(self.watch(self.serve(listen=[address])).next().version, 1)
+
+    def test_a_second_server_on_the_unix_socket_of_the_first_is_refused_and_leaves_it_in_place(self):
+        Volume(self.path("volume"), {"a": "1"})
+        address = f"unix:{self.path('confstream.sock')}"
+        server = self.serve(listen=[address])
+        for flag in ("--listen", "--admin-listen"):
+            listen = ["--listen", "127.0.0.1:0"] if flag == "--admin-listen" else []
+            code, text = self.run_confstreamd("--source", f"a={self.directory}", *listen, flag, address)
+            self.assertEqual(code, 1)
+            self.assertIn(f"cannot listen on {address}: another server answers there", text)
+            self.assertIn(f"choose another with {flag}", text)
+        self.assertEqual(self.watch(server).next().version, 1)
+        server.close()
+        self.assertFalse(os.path.exists(self.path("confstream.sock")))
+
+    def test_whatever_grpc_and_protobuf_say_is_a_line_of_the_json_log(self):
+        Volume(self.path("volume"), {"a": "1"})
+        server = self.serve()
+        with grpc.insecure_channel(server.address) as channel:
+            list_sources = channel.unary_unary("/confstream.v1.ConfigService/GetSnapshot")
+            with self.assertRaises(grpc.RpcError):
+                list_sources(b"\x0a\x02\xff\xfe", timeout=DEADLINE)  # a source whose name is not UTF-8
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            _, text = self.run_confstreamd("--source", f"a={self.directory}", "--listen", address, "--log-format", "json")
+        lines = [json.loads(line) for line in text.splitlines()]
+        self.assertIn("gRPC", [line["message"] for line in lines])
+        server.close()
+        self.assertEqual([line for line in server.log() if "message" not in line], [])
+        self.assertIn("protobuf", [line["message"] for line in server.log()])
 
     def test_flags_win_over_environment_and_environment_over_the_file(self):
         config = self.path("confstream.yaml")

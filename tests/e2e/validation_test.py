@@ -1,10 +1,14 @@
 """Content that is refused: the last good snapshot stays, and everybody is told where the mistake is."""
 
+import errno
 import os
+import socket
+import threading
+import time
 import unittest
 
 from confstream.v1 import config_service_pb2 as pb
-from harness import EndToEndTest, write
+from harness import DEADLINE, EndToEndTest, write
 from volume import Volume
 
 
@@ -22,7 +26,7 @@ class ValidationTest(EndToEndTest):
         self.assertEqual((violation.path, violation.rule, violation.line), ("app.yaml", "yaml.syntax", 3))
         self.assertGreater(violation.column, 0)
         self.assertTrue(violation.message)
-        logged = server.log("refused")[0]
+        logged = server.await_log("refused")
         self.assertEqual((logged["source"], logged["path"], logged["line"]), ("demo", "app.yaml", 3))
 
         answer = server.stub.GetSnapshot(pb.GetSnapshotRequest(source="demo"))
@@ -92,8 +96,7 @@ class ValidationTest(EndToEndTest):
         secret = self.path("volume", "..next", "a")
         write(secret, "2")
         os.chmod(secret, 0)
-        if os.access(secret, os.R_OK):
-            self.skipTest("whoever runs this may read everything: ./dev test gives up root")
+        self.assertFalse(os.access(secret, os.R_OK), "whoever runs this may read everything: ./dev test gives up root")
         os.symlink("..next", self.path("volume", "..data_tmp"))
         os.rename(self.path("volume", "..data_tmp"), self.path("volume", "..data"))
         told = stream.next_status("DEGRADED")
@@ -101,6 +104,108 @@ class ValidationTest(EndToEndTest):
         os.chmod(secret, 0o644)
         event = stream.next_version()
         self.assertEqual((event.version, event.files), (2, {"a": b"2"}))
+
+    def test_a_generation_that_may_not_be_entered_for_200_ms_after_the_swap_is_tried_again(self):
+        """No event tells that it is mended: the directory was not watched, since it may not be read."""
+        Volume(self.path("volume"), {"a": "1"})
+        stream = self.watch(self.serve(defaults={"settle": "300ms", "poll_interval": "1h"}))
+        stream.next_version()
+        fresh = self.path("volume", "..next")
+        os.mkdir(fresh)
+        write(os.path.join(fresh, "a"), "2")
+        os.chmod(fresh, 0)
+        self.addCleanup(os.chmod, fresh, 0o755)
+        self.assertFalse(os.access(fresh, os.R_OK), "whoever runs this may read everything: ./dev test gives up root")
+        os.symlink("..next", self.path("volume", "..data_tmp"))
+        os.rename(self.path("volume", "..data_tmp"), self.path("volume", "..data"))
+        time.sleep(0.2)  # the scenario's
+        os.chmod(fresh, 0o755)
+        event = stream.next_version()
+        self.assertEqual((event.version, event.files), (2, {"a": b"2"}))
+
+    def test_reads_during_a_long_validation_are_whole_and_never_empty(self):
+        def content(number):
+            entries = "".join(f"  key{i}: [{number}, {i}, value]\n" for i in range(60000))
+            return {"large.yaml": f"number: {number}\nlist:\n{entries}", "small": str(number)}
+
+        contents = [content(number) for number in range(4)]
+        volume = Volume(self.path("volume"), contents[0])
+        server = self.serve()
+        stream = self.watch(server)
+        stream.next_version()
+        valid = {tuple(text.encode() for text in files.values()) for files in contents}
+        answers = []
+        done = threading.Event()
+
+        def read_on():
+            request = pb.GetSnapshotRequest(source="demo", path_globs=["small"])
+            while not done.is_set():
+                answer = server.stub.GetSnapshot(request, timeout=DEADLINE)
+                answers.append((answer.header.version, [file.content for file in answer.snapshot.files]))
+
+        readers = [threading.Thread(target=read_on) for _ in range(4)]
+        for reader in readers:
+            reader.start()
+        during = 0
+        try:
+            for number in range(1, len(contents)):
+                volume.swap(contents[number])
+                before = len(answers)
+                event = stream.next_version()
+                during += len(answers) - before
+                self.assertIn(tuple(event.files.values()), valid)
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
+        self.assertGreater(during, 0, "nobody read while content was being validated")
+        for version, files in answers:
+            self.assertEqual(files, [b"%d" % (version - 1)])
+
+    def test_pipes_and_sockets_in_a_source_are_never_opened_and_are_named(self):
+        os.mkdir(self.path("volume"))
+        write(self.path("volume", "good"), "1")
+        server = self.serve(defaults={"settle": "200ms"})
+        stream = self.watch(server)
+        stream.next_version()
+        os.mkfifo(self.path("volume", "pipe.yaml"))
+        os.mkfifo(self.path("aside"))
+        os.symlink("pipe.yaml", self.path("volume", "link"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.path("volume", "socket"))
+            listener.listen()
+            # open(2) of a pipe for writing returns as soon as anybody has opened it for reading.
+            writing = threading.Thread(target=lambda: open(self.path("volume", "pipe.yaml"), "wb").close(), daemon=True)
+            writing.start()
+            told = stream.next_status("DEGRADED")
+            while told.status.violations_total < 3:
+                told = stream.next_status("DEGRADED")
+            self.assertEqual(
+                [(violation.path, violation.rule) for violation in told.status.violations],
+                [(path, "file.type") for path in ("link", "pipe.yaml", "socket")],
+            )
+            server.reload()  # reads everything anew
+            write(self.path("volume", "good"), "2")
+            self.assertTrue(writing.is_alive(), "the pipe was opened")
+        with open(self.path("volume", "pipe.yaml"), "rb"):
+            writing.join()
+        for name in ("link", "pipe.yaml", "socket"):
+            os.unlink(self.path("volume", name))
+        self.assertEqual(stream.next_version().files, {"good": b"2"})
+
+    def test_a_source_that_is_a_pipe_is_refused_and_delays_no_other(self):
+        os.mkfifo(self.path("pipe"))
+        volume = Volume(self.path("volume"), {"a": "1"})
+        server = self.serve({"demo": {"path": self.path("pipe"), "settle": "200ms"}, "other": volume.path})
+        waiting = self.watch(server).next_status("WAITING")
+        self.assertEqual([violation.rule for violation in waiting.status.violations], ["file.type"])
+        stream = self.watch(server, "other")
+        self.assertEqual(stream.next_version().files, {"a": b"1"})
+        volume.swap({"a": "2"})
+        self.assertEqual(stream.next_version().files, {"a": b"2"})
+        with self.assertRaises(OSError) as refused:  # nobody has it open for reading
+            os.open(self.path("pipe"), os.O_WRONLY | os.O_NONBLOCK)
+        self.assertEqual(refused.exception.errno, errno.ENXIO)
 
 
 if __name__ == "__main__":
