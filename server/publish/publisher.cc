@@ -237,7 +237,7 @@ absl::StatusOr<std::shared_ptr<SourceLane>> Publisher::Find(const std::string& s
   return ErrorWithReason(
       absl::StatusCode::kNotFound, kSourceNotFound,
       absl::StrCat("there is no source `", EscapeForDisplay(source.substr(0, 64)),
-                   "` on this server: ListSources tells which there are"));
+                   "` on this server: `confstream ls` (ListSources) tells which there are"));
 }
 
 void Publisher::TendSchemas(const std::weak_ptr<SourceLane>& lane) {

@@ -92,7 +92,8 @@ grpc::ServerUnaryReactor* ConfigService::ListSources(grpc::CallbackServerContext
 absl::Status ConfigService::Get(const v1::GetSnapshotRequest& request,
                                 v1::GetSnapshotResponse* response) const {
   if (request.source().empty()) {
-    return InvalidRequest("source is empty: name one, ListSources tells which there are");
+    return InvalidRequest(
+        "source is empty: name one, `confstream ls` (ListSources) tells which there are");
   }
   if (!v1::SnapshotView_IsValid(request.view())) {
     return InvalidRequest("view is not known to this server: use METADATA or FULL");

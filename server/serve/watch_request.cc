@@ -79,7 +79,8 @@ absl::StatusOr<View> ParseView(const google::protobuf::RepeatedPtrField<std::str
 
 absl::StatusOr<WatchSpec> ParseWatchRequest(const v1::WatchRequest& request) {
   if (request.source().empty()) {
-    return InvalidRequest("source is empty: name one, ListSources tells which there are");
+    return InvalidRequest(
+        "source is empty: name one, `confstream ls` (ListSources) tells which there are");
   }
   absl::Status status = CheckMode(request);
   status.Update(CheckIdentity(request));

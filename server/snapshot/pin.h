@@ -12,7 +12,8 @@
 
 namespace confstream {
 
-// While it lasts, only valid files that are none of `held_off` are published. Plain data.
+// While it lasts, only valid files that are neither `replaced` nor `last_read` are published. Plain
+// data.
 struct Pin {
   int64_t version = 0;  // whose content is held: what the source was rolled back to
   absl::Time pin_time;

@@ -25,6 +25,7 @@ void SettingsCheck::Add(absl::string_view path, int64_t size_bytes) {
   ++files_;
   total_bytes_ += size_bytes;
   if (size_bytes > limits_.max_file_bytes) {
+    has_large_file_ = true;
     violations_.push_back(
         {EscapeForDisplay(path), 0, 0, "limits.file_size",
          absl::StrCat("the file has ", size_bytes, " bytes, and ", limits_.max_file_bytes,
@@ -40,7 +41,8 @@ void SettingsCheck::Add(absl::string_view path, int64_t size_bytes) {
 
 std::vector<Violation> SettingsCheck::Violations() const {
   std::vector<Violation> violations = violations_;
-  if (total_bytes_ > limits_.max_total_bytes) {
+  // What a file that is too large by itself does to the total is no news.
+  if (total_bytes_ > limits_.max_total_bytes && !has_large_file_) {
     violations.push_back(
         {"", 0, 0, "limits.total_size",
          absl::StrCat("the files have ", total_bytes_, " bytes together, and ",

@@ -36,6 +36,7 @@ class SettingsCheck {
   const TreeRules rules_;
   int64_t files_ = 0;
   int64_t total_bytes_ = 0;
+  bool has_large_file_ = false;
   std::vector<Violation> violations_;  // of single files
 };
 

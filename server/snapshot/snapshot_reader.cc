@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/text.h"
+#include "server/snapshot/settings_check.h"
 
 namespace confstream {
 namespace {
@@ -82,12 +83,13 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
 Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath& route) {
   absl::StatusOr<Listed> listed = List(route);
   if (!listed.ok()) return Failure(request, route, listed.status());
-  std::vector<Violation> violations;
+  SettingsCheck limits(config_);
+  for (const OpenFile& file : listed->files) limits.Add(file.path, file.stat.size_bytes);
+  std::vector<Violation> violations = limits.Violations();
   for (const TreeRefusal& refusal : listed->tree.refusals) {
     violations.push_back(
         {EscapeForDisplay(refusal.path), 0, 0, refusal.rule, EscapeForDisplay(refusal.message)});
   }
-  CheckLimits(*listed, &violations);
 
   if (route.target_stat.id != remembered_root_) {
     for (auto& [path, file] : remembered_) file.reusable = false;
@@ -172,27 +174,6 @@ absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
     listed->files.push_back({file.path, *stat, nullptr, UniqueFd(), false});
   }
   return absl::OkStatus();
-}
-
-void SnapshotReader::CheckLimits(const Listed& listed, std::vector<Violation>* violations) const {
-  int64_t total = 0;
-  for (const OpenFile& file : listed.files) {
-    total += file.stat.size_bytes;
-    if (file.stat.size_bytes > config_.limits.max_file_bytes) {
-      violations->push_back(
-          {EscapeForDisplay(file.path), 0, 0, "limits.file_size",
-           absl::StrCat("the file has ", file.stat.size_bytes, " bytes, and ",
-                        config_.limits.max_file_bytes,
-                        " are allowed: exclude it or raise limits.max_file_size")});
-    }
-  }
-  if (total > config_.limits.max_total_bytes && violations->empty()) {
-    violations->push_back({"", 0, 0, "limits.total_size",
-                           absl::StrCat("the files have ", total, " bytes together, and ",
-                                        config_.limits.max_total_bytes,
-                                        " are allowed: exclude some or raise "
-                                        "limits.max_total_size")});
-  }
 }
 
 absl::Status SnapshotReader::Open(const SourceTree& tree, size_t index, OpenFile* file) {

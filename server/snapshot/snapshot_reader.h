@@ -91,7 +91,6 @@ class SnapshotReader {
   ResolvedPath Resolve(const ReadRequest& request);
   absl::StatusOr<Listed> List(const ResolvedPath& route);
   absl::Status StatAll(const SourceTree& tree, Listed* listed);
-  void CheckLimits(const Listed& listed, std::vector<Violation>* violations) const;
   absl::Status Open(const SourceTree& tree, size_t index, OpenFile* file);
   absl::Status ReadContent(OpenFile* file);
   std::shared_ptr<const FileContent> Reusable(const OpenFile& file) const;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/watch/event_words.h"
 
 namespace confstream {
 namespace {
@@ -29,44 +30,6 @@ constexpr absl::Duration kLongestRetry = absl::Seconds(5);
 // Every so many rescans or polls no file's bytes are reused: a second store through mmap changes no
 // time stamp at all.
 constexpr int kLooksPerFullReading = 10;
-
-// What an event says, for the journal.
-std::string Words(const WatchEvent& event, const EventMeaning& meaning) {
-  if (meaning.what == EventMeaning::kCommit) return absl::StrCat("replaced: ", event.name);
-  const std::string what = event.name.empty() ? "the directory" : event.name;
-  switch (event.kind) {
-    case WatchEvent::kCreated:
-      return absl::StrCat("created: ", what);
-    case WatchEvent::kMovedIn:
-      return absl::StrCat("moved in: ", what);
-    case WatchEvent::kMovedOut:
-      return absl::StrCat("moved away: ", what);
-    case WatchEvent::kDeleted:
-      return absl::StrCat("deleted: ", what);
-    case WatchEvent::kModified:
-      return absl::StrCat("written to: ", what);
-    case WatchEvent::kClosedAfterWrite:
-      return absl::StrCat("closed after writing: ", what);
-    case WatchEvent::kAttributes:
-      return absl::StrCat("attributes changed: ", what);
-    case WatchEvent::kWatchEnded:
-      return "a watched directory was deleted, moved or unmounted";
-    case WatchEvent::kEventsLost:
-      break;
-  }
-  return "events were lost";
-}
-
-// The mounts that decide what a source is.
-std::vector<Mount> ConcernedMounts(const ResolvedPath& route, const MountTable& mounts) {
-  std::vector<Mount> concerned = mounts.Below(route.target);
-  const auto add = [&](const std::vector<Mount>& more) {
-    concerned.insert(concerned.end(), more.begin(), more.end());
-  };
-  for (const Hop& hop : route.hops)
-    add(mounts.OnTheWay(absl::StrCat(hop.directory, "/", hop.name)));
-  return concerned;
-}
 
 }  // namespace
 
@@ -278,7 +241,7 @@ void SourceWatcher::TakeEvent(Source* source, const WatchEvent& event, Instant n
   EventMeaning meaning = source->plan->Interpret(event);
   if (meaning.what == EventMeaning::kNothing) return;
   ++source->activity;
-  source->journal->Note(SourceEvent::kHint, Words(event, meaning));
+  source->journal->Note(SourceEvent::kHint, WordsFor(event, meaning));
   if (meaning.touched_all) source->touched.AddAll();
   for (std::string& path : meaning.touched) source->touched.Add(std::move(path));
   if (meaning.plan_again) source->plan_at = now;
@@ -406,7 +369,7 @@ void SourceWatcher::LookAtMounts(Instant now) {
   guard_ = MountGuard(mounts_);
   for (auto& [name, source] : sources_) {
     if (source->plan->route().hops.empty()) continue;  // not looked at yet, or never
-    if (source->mounts == ConcernedMounts(source->plan->route(), mounts_)) continue;
+    if (source->mounts == source->plan->ConcernedMounts(mounts_)) continue;
     rescans_.mounts.fetch_add(1, std::memory_order_relaxed);
     source->journal->Note(SourceEvent::kHint, "something was mounted or unmounted on the way");
     Rescan(source.get());
@@ -434,7 +397,7 @@ void SourceWatcher::PlanAgain(Source* source, Instant now) {
     rescans_.watch_ended.fetch_add(1, std::memory_order_relaxed);
     source->debouncer.NoteRecheck();
   }
-  source->mounts = ConcernedMounts(source->plan->route(), mounts_);
+  source->mounts = source->plan->ConcernedMounts(mounts_);
   NoteWatching(source, armed, now);
 }
 

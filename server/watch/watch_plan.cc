@@ -201,6 +201,16 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
   return meaning;
 }
 
+std::vector<Mount> WatchPlan::ConcernedMounts(const MountTable& mounts) const {
+  std::vector<Mount> concerned = mounts.Below(route_.target);
+  for (const Hop& hop : route_.hops) {
+    const std::vector<Mount> passed =
+        mounts.OnTheWay(absl::StrCat(hop.directory == "/" ? "" : hop.directory, "/", hop.name));
+    concerned.insert(concerned.end(), passed.begin(), passed.end());
+  }
+  return concerned;
+}
+
 void WatchPlan::InterpretContent(const Watched& watched, const WatchEvent& event,
                                  EventMeaning* meaning) const {
   if (watched.file.has_value() && *watched.file == event.name) {

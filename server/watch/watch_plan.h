@@ -64,6 +64,8 @@ class WatchPlan {
   // Without any hop before Arm() was called.
   const ResolvedPath& route() const { return route_; }
   EventMeaning Interpret(const WatchEvent& event) const;
+  // Those of `mounts` that decide what the source is: on the way to it, and below it.
+  std::vector<Mount> ConcernedMounts(const MountTable& mounts) const;
 
  private:
   // What one watched directory is to the source.
