@@ -28,6 +28,9 @@ class Ending:
 def ending_of(call):
     """REQUIRES: the call has ended. Also takes the grpc.RpcError of a unary call."""
     ending = Ending(call.code(), call.details())
+    # Of a call that this side has cancelled, gRPC keeps its own code beside the server's metadata, if they still came.
+    if getattr(call, "cancelled", bool)():
+        return ending
     for key, value in call.trailing_metadata() or ():
         if key != "grpc-status-details-bin":
             continue
