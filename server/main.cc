@@ -33,6 +33,8 @@
 #include "server/serve/grpc_log.h"
 #include "server/serve/grpc_server.h"
 #include "server/serve/health_reporter.h"
+#include "server/serve/metrics.h"
+#include "server/serve/metrics_listener.h"
 #include "server/validate/schema_set.h"
 #include "server/watch/inotify_event_source.h"
 #include "server/watch/source_watcher.h"
@@ -95,11 +97,9 @@ class SourceSet {
   }
 
  private:
-  // Downstream first: whoever is told of a source finds it known further on.
+  // Downstream first: a request to read finds its source known.
   void Put(const SourceConfig& source, std::shared_ptr<const SchemaSet> schemas) {
     const uint64_t incarnation = ++incarnations_;
-    hub_->AddSource(source.name);
-    health_->AddSource(source.name, source.required);
     publisher_->AddSource(source, std::move(schemas), incarnation);
     watcher_->AddSource(source, incarnation);
   }
@@ -129,8 +129,10 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, SourceSet* 
     return;
   }
   if (config->listen != running.listen || config->admin_listen != running.admin_listen ||
-      config->admin != running.admin || config->state_dir != running.state_dir) {
-    log->Warning("listen, admin_listen, admin and state_dir change with a restart only", {});
+      config->admin != running.admin || config->metrics_listen != running.metrics_listen ||
+      config->state_dir != running.state_dir) {
+    log->Warning(
+        "listen, admin_listen, admin, metrics_listen and state_dir change with a restart only", {});
   }
   watcher->RescanAll();
   log->Info("configuration reloaded", {{"sources", static_cast<int64_t>(config->sources.size())}});
@@ -156,7 +158,27 @@ absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConf
   return servers;
 }
 
-std::string Addresses(const GrpcServer& server) { return absl::StrJoin(server.addresses(), " "); }
+std::string Addresses(const std::vector<std::string>& addresses) {
+  return addresses.empty() ? "off" : absl::StrJoin(addresses, " ");
+}
+
+void LogReady(const ServerConfig& config, const std::vector<std::unique_ptr<GrpcServer>>& servers,
+              const MetricsListener& metrics, Logger* log) {
+  log->Info("ready", {{"listen", Addresses(servers.front()->addresses())},
+                      {"admin", servers.size() > 1 ? Addresses(servers.back()->addresses())
+                                : config.admin     ? Addresses(servers.front()->addresses())
+                                                   : Addresses({})},
+                      {"metrics", Addresses(metrics.addresses())},
+                      {"sources", static_cast<int64_t>(config.sources.size())}});
+}
+
+// By the reason, as metrics name it.
+std::map<std::string, int64_t> Rescans(const RescanCounts& counts) {
+  return {{"overflow", counts.overflow},   {"watch_ended", counts.watch_ended},
+          {"periodic", counts.periodic},   {"watch_refused", counts.watch_refused},
+          {"requested", counts.requested}, {"mounts", counts.mounts},
+          {"polled", counts.polled}};
+}
 
 int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const sigset_t signals = BlockSignals();
@@ -192,21 +214,22 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
     (*history)->Close();
     return all_read;
   };
+  const auto cannot_serve = [&](const absl::Status& why) {
+    log->Error("cannot serve", {{"reason", why.message()}});
+    if (!stop_watching()) _exit(1);
+    return 1;
+  };
 
   publisher.AwaitFirstReadings(kFirstReadings);
   ConfigService config_service(&clock, &hub, config.stall_timeout);
   AdminService admin_service(&hub, &publisher);
+  const auto metrics = MetricsListener::Start(
+      config.metrics_listen,
+      std::make_shared<Metrics>(&hub, [&watcher] { return Rescans(watcher.rescans()); }));
+  if (!metrics.ok()) return cannot_serve(metrics.status());
   const auto servers = Listen(config, &config_service, &admin_service, &health);
-  if (!servers.ok()) {
-    log->Error("cannot serve", {{"reason", servers.status().message()}});
-    if (!stop_watching()) _exit(1);
-    return 1;
-  }
-  log->Info("ready", {{"listen", Addresses(*servers->front())},
-                      {"admin", servers->size() > 1 ? Addresses(*servers->back())
-                                : config.admin      ? Addresses(*servers->front())
-                                                    : std::string("off")},
-                      {"sources", static_cast<int64_t>(config.sources.size())}});
+  if (!servers.ok()) return cannot_serve(servers.status());
+  LogReady(config, *servers, **metrics, log);
 
   int signal = 0;
   while ((signal = sigwaitinfo(&signals, nullptr)) < 0 || signal == SIGHUP) {
@@ -225,8 +248,8 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   const bool all_read = stop_watching();
   log->Info("stopped");
   // A file system that hangs does not let go of the thread that reads it, and that uses what would
-  // be destroyed now.
-  if (!all_read) _exit(0);
+  // be destroyed now. Nor would a successor want to wait until the metrics' library has closed.
+  if (!all_read || !(*metrics)->addresses().empty()) _exit(0);
   return 0;
 }
 

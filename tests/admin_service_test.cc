@@ -66,7 +66,7 @@ class RecordingControl final : public SourceControl {
 class AdminServiceTest : public testing::Test {
  protected:
   AdminServiceTest() {
-    hub_.AddSource("app");
+    hub_.Update(WaitingState());
     auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 100, 4}, {&service_}, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

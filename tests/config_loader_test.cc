@@ -20,6 +20,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using ::testing::SizeIs;
 using ::testing::StartsWith;
 
@@ -224,6 +225,45 @@ TEST_F(ConfigLoaderTest, AdminAddressesFollowTheRulesOfOthersAndAreTheirOwn) {
       SizeIs(1));
 }
 
+TEST_F(ConfigLoaderTest, MetricsAreOffUnlessTheyHaveAnAddress) {
+  EXPECT_THAT(Load({"--source=a=/a"}).metrics_listen, IsEmpty());
+  EXPECT_THAT(
+      Load({"--source=a=/a", "--metrics-listen=127.0.0.1:7", "--metrics-listen=localhost:8"},
+           {{"CONFSTREAM_METRICS_LISTEN", "127.0.0.1:9"}})
+          .metrics_listen,
+      ElementsAre("127.0.0.1:7", "localhost:8"));
+  EXPECT_THAT(Load({"--source=a=/a"}, {{"CONFSTREAM_METRICS_LISTEN", "127.0.0.1:9,127.0.0.2:9"}})
+                  .metrics_listen,
+              ElementsAre("127.0.0.1:9", "127.0.0.2:9"));
+  WriteFile("c.yaml", "metrics_listen: ['127.0.0.1:0', '127.0.0.1:0']\nsources: {a: {path: /a}}\n");
+  EXPECT_THAT(Load({"--config=c.yaml"}).metrics_listen, SizeIs(2));
+}
+
+TEST_F(ConfigLoaderTest, MetricsAddressesAreOfTheirOwnAndNeedConsentBeyondLoopback) {
+  EXPECT_THAT(Errors({"--source=a=/a", "--metrics-listen=0.0.0.0:7"}),
+              ElementsAre(AllOf(StartsWith("--metrics-listen: other machines can reach 0.0.0.0:7"),
+                                HasSubstr("--allow-plaintext"), Not(HasSubstr("unix:")))));
+  EXPECT_THAT(
+      Load({"--source=a=/a", "--metrics-listen=0.0.0.0:7", "--allow-plaintext"}).metrics_listen,
+      ElementsAre("0.0.0.0:7"));
+  EXPECT_THAT(
+      Errors({"--source=a=/a", "--metrics-listen=127.0.0.1:50051"}),
+      ElementsAre("--metrics-listen: metrics_listen has the address 127.0.0.1:50051, and so has "
+                  "listen: metrics need an address of their own"));
+  EXPECT_THAT(
+      Errors({"--source=a=/a", "--metrics-listen=127.0.0.1:7", "--metrics-listen=127.0.0.1:7"}),
+      ElementsAre(HasSubstr("metrics_listen has the address 127.0.0.1:7 twice: keep one")));
+}
+
+TEST_F(ConfigLoaderTest, MetricsAddressThatTheHttpServerCannotListenOnIsRefusedWithTheRemedy) {
+  for (const std::string address : {"unix:/run/m", "[::1]:9464", "[::]:9464", "9464", ":9464"}) {
+    EXPECT_THAT(Errors({"--source=a=/a", "--metrics-listen=" + address}),
+                ElementsAre("--metrics-listen `" + address +
+                            "` is not an address for metrics: write HOST:PORT with a name or an "
+                            "IPv4 address, for example 127.0.0.1:9464"));
+  }
+}
+
 TEST_F(ConfigLoaderTest, TheStateDirectoryIsAbsoluteAndCanBeTakenBack) {
   WriteFile("c.yaml", "state_dir: var\nsources: {a: {path: /a}}\n");
   EXPECT_EQ(Load({"--config=c.yaml"}).state_dir, directory_.Path("var"));
@@ -391,6 +431,7 @@ TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
             "max_streams: 1\nmax_streams_per_connection: 2\nmax_views_per_source: 3\n"
             "max_encoded_size: 3MiB\nreflection_threads: 5\nworkers: 6\n"
             "admin_listen: ['127.0.0.1:7', 'unix:/run/admin']\nadmin: true\nstate_dir: state\n"
+            "metrics_listen: ['127.0.0.1:9464']\n"
             "sources:\n"
             "  null:\n    path: /null\n    settle: 1.5s\n    max_delay: 1m\n"
             "    rescan_interval: 2h\n    include: ['**.yaml', '~', 'a, b]', \"\\a\\x7f\"]\n"
@@ -415,6 +456,7 @@ TEST_F(ConfigLoaderTest, WhatIsPrintedIsReadBackToTheSame) {
   EXPECT_EQ(read.sources[1].limits.max_file_bytes, 4097);
   EXPECT_TRUE(read.sources == given.sources);
   EXPECT_EQ(read.admin_listen, given.admin_listen);
+  EXPECT_EQ(read.metrics_listen, given.metrics_listen);
   EXPECT_EQ(read.state_dir, directory_.Path("state"));
   ASSERT_THAT(read.sources[1].rules.schemas, SizeIs(2));
   EXPECT_EQ(read.sources[1].rules.schemas[0].glob.pattern(), "**\\=*.yaml");

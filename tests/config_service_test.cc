@@ -310,8 +310,8 @@ TEST_F(ConfigServiceTest, BadGetRequestsAreInvalid) {
 // Lists.
 
 TEST_F(ConfigServiceTest, ListTellsOfEverySourceInByteOrder) {
-  server_.hub().AddSource("b");
-  server_.hub().AddSource("a");
+  server_.hub().Update(WaitingState("b"));
+  server_.hub().Update(WaitingState("a"));
   server_.Publish(7, kFiles, "b");
   ASSERT_TRUE(List({}).ok());
   EXPECT_EQ(ListedNames(), (std::vector<std::string>{"a", "app", "b"}));
@@ -338,7 +338,7 @@ TEST_F(ConfigServiceTest, ListOfASourceCarriesATokenForTheWholeOfIt) {
 }
 
 TEST_F(ConfigServiceTest, PagesTogetherAreTheListAndOnlyTheLastHasNoToken) {
-  for (int i = 0; i < 6; ++i) server_.hub().AddSource(absl::StrCat("source", i));
+  for (int i = 0; i < 6; ++i) server_.hub().Update(WaitingState(absl::StrCat("source", i)));
   v1::ListSourcesRequest request;
   request.set_page_size(3);
   std::vector<std::string> names;
@@ -355,7 +355,7 @@ TEST_F(ConfigServiceTest, PagesTogetherAreTheListAndOnlyTheLastHasNoToken) {
 }
 
 TEST_F(ConfigServiceTest, PageGoesOnAfterASourceThatIsGoneByNow) {
-  for (const char* name : {"b", "c", "d"}) server_.hub().AddSource(name);
+  for (const char* name : {"b", "c", "d"}) server_.hub().Update(WaitingState(name));
   v1::ListSourcesRequest request;
   request.set_page_size(2);
   ASSERT_TRUE(List(request).ok());
@@ -381,7 +381,7 @@ TEST_F(ConfigServiceTest, ListThatIsLargeComesInSmallerPagesThanAskedFor) {
   const std::string long_message(60'000, 'm');
   for (int i = 0; i < 20; ++i) {
     const std::string name = absl::StrCat("source", i);
-    server_.hub().AddSource(name);
+    server_.hub().Update(WaitingState(name));
     auto state = RefusedState(nullptr, long_message, name);
     state->status.violations.resize(10, state->status.violations[0]);
     server_.hub().Update(state);
@@ -399,7 +399,7 @@ TEST_F(ConfigServiceTest, ListThatIsLargeComesInSmallerPagesThanAskedFor) {
 }
 
 TEST_F(ConfigServiceTest, PageTokenThatTheServerDidNotGiveIsInvalid) {
-  for (const char* name : {"b", "c"}) server_.hub().AddSource(name);
+  for (const char* name : {"b", "c"}) server_.hub().Update(WaitingState(name));
   v1::ListSourcesRequest request;
   request.set_page_size(1);
   ASSERT_TRUE(List(request).ok());

@@ -35,8 +35,15 @@ constexpr char kService[] = "confstream.v1.ConfigService";
 
 class HealthReporterTest : public testing::Test {
  protected:
-  void Holds(const std::string& source) {
-    reporter_.Update(ServingState(MakeSnapshot(1, {{"a", "1"}}, source)));
+  void Waits(const std::string& source, bool required = true) {
+    auto state = WaitingState(source);
+    state->required = required;
+    reporter_.Update(state);
+  }
+  void Holds(const std::string& source, bool required = true) {
+    auto state = ServingState(MakeSnapshot(1, {{"a", "1"}}, source));
+    state->required = required;
+    reporter_.Update(state);
   }
 
   RecordingHealth health_;
@@ -44,15 +51,15 @@ class HealthReporterTest : public testing::Test {
 };
 
 TEST_F(HealthReporterTest, SaysNothingBeforeItIsStarted) {
-  reporter_.AddSource("app", true);
+  Waits("app");
   Holds("app");
   EXPECT_FALSE(health_.Knows(""));
   EXPECT_FALSE(health_.Knows(kService));
 }
 
 TEST_F(HealthReporterTest, TellsWhatHappenedBeforeItWasStarted) {
-  reporter_.AddSource("app", true);
-  reporter_.AddSource("other", false);
+  Waits("app");
+  Waits("other", false);
   Holds("app");
   reporter_.Start(&health_);
   EXPECT_TRUE(health_.Serving(""));
@@ -63,9 +70,9 @@ TEST_F(HealthReporterTest, TellsWhatHappenedBeforeItWasStarted) {
 }
 
 TEST_F(HealthReporterTest, ServiceServesOnceEveryRequiredSourceHoldsContent) {
-  reporter_.AddSource("one", true);
-  reporter_.AddSource("two", true);
-  reporter_.AddSource("optional", false);
+  Waits("one");
+  Waits("two");
+  Waits("optional", false);
   reporter_.Start(&health_);
   EXPECT_TRUE(health_.Serving("")) << "from ready on, whatever the sources";
   EXPECT_FALSE(health_.Serving(kService));
@@ -81,7 +88,7 @@ TEST_F(HealthReporterTest, ServerWithoutSourcesServes) {
 }
 
 TEST_F(HealthReporterTest, RefusedContentDoesNotMakeASourceHoldOne) {
-  reporter_.AddSource("app", true);
+  Waits("app");
   reporter_.Start(&health_);
   reporter_.Update(RefusedState(nullptr, "x"));
   EXPECT_FALSE(health_.Serving(kService));
@@ -89,7 +96,7 @@ TEST_F(HealthReporterTest, RefusedContentDoesNotMakeASourceHoldOne) {
 }
 
 TEST_F(HealthReporterTest, DegradedSourceTakesNothingAway) {
-  reporter_.AddSource("app", true);
+  Waits("app");
   reporter_.Start(&health_);
   Holds("app");
   reporter_.Update(RefusedState(MakeSnapshot(1, {{"a", "1"}}), "x"));
@@ -98,37 +105,36 @@ TEST_F(HealthReporterTest, DegradedSourceTakesNothingAway) {
 }
 
 TEST_F(HealthReporterTest, SourceThatIsAddedLaterIsWaitedForAndOneThatIsRemovedIsNot) {
-  reporter_.AddSource("app", true);
+  Waits("app");
   reporter_.Start(&health_);
   Holds("app");
-  reporter_.AddSource("late", true);
+  Waits("late");
   EXPECT_FALSE(health_.Serving(kService));
   reporter_.RemoveSource("late");
   EXPECT_TRUE(health_.Serving(kService));
   EXPECT_FALSE(health_.Serving("source/late"));
-  Holds("late");
-  EXPECT_FALSE(health_.Serving("source/late")) << "a state that was under way says nothing";
 }
 
-TEST_F(HealthReporterTest, OtherSettingsOfASourceKeepWhatItHolds) {
-  reporter_.AddSource("app", true);
-  reporter_.AddSource("other", false);
-  reporter_.Start(&health_);
+TEST_F(HealthReporterTest, SourceMayBecomeRequiredAndNoLongerSo) {
   Holds("app");
-  reporter_.AddSource("app", false);
-  EXPECT_TRUE(health_.Serving("source/app"));
-  reporter_.AddSource("other", true);
+  Waits("other", false);
+  reporter_.Start(&health_);
+  EXPECT_TRUE(health_.Serving(kService));
+  Waits("other");
   EXPECT_FALSE(health_.Serving(kService)) << "it is required from now on";
+  EXPECT_TRUE(health_.Serving("source/app"));
+  Waits("other", false);
+  EXPECT_TRUE(health_.Serving(kService));
 }
 
 TEST_F(HealthReporterTest, NothingServesOnceItDrains) {
-  reporter_.AddSource("app", true);
+  Waits("app");
   reporter_.Start(&health_);
   Holds("app");
   reporter_.Drain();
   EXPECT_TRUE(health_.shut_down());
   Holds("app");
-  reporter_.AddSource("late", false);
+  Waits("late", false);
   for (const char* service : {"", kService, "source/app", "source/late"}) {
     EXPECT_FALSE(health_.Serving(service)) << service;
   }

@@ -13,10 +13,12 @@
 #include <random>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "tests/fakes/failing_sqlite_disk.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/snapshots.h"
 #include "tests/fakes/temporary_directory.h"
@@ -302,6 +304,7 @@ TEST_F(HistoryTest, ContentThatRottedOnTheDiskIsDamageToo) {
   {
     const auto history = Open();
     Append(history->Source(Config()).get(), {{"a", "a needle to be found"}});
+    Append(history->Source(Config("other")).get(), {{"a", "1"}});
   }
   const std::string path = directory_.Path("state/history.db");
   std::string bytes = ReadFile(path);
@@ -313,6 +316,7 @@ TEST_F(HistoryTest, ContentThatRottedOnTheDiskIsDamageToo) {
   const auto store = history->Source(Config());
   EXPECT_EQ(store->latest(), nullptr);
   EXPECT_EQ(FilesLike("corrupt").size(), 1u);
+  EXPECT_EQ(FilesOf(*history->Source(Config("other"))->latest()), (Files{{"a", "1"}}));
   Append(store.get(), {{"a", "1"}});
   EXPECT_TRUE(store->AwaitRecorded(kPatience));
 }
@@ -618,6 +622,43 @@ TEST_F(HistoryTest, DatabaseThatIsRemovedUnderTheServerIsWrittenAnew) {
   const auto store = history->Source(Config());
   EXPECT_EQ(FilesOf(*store->latest()), (Files{{"a", "2"}, {"b", "1"}}));
   EXPECT_EQ(FilesOf(*store->Find(1)), (Files{{"a", "1"}, {"b", "1"}}));
+}
+
+TEST_F(HistoryTest, SourceThatCannotBeReadForAMomentIsSetAsideAndNotWrittenOver) {
+  FailingSqliteDisk disk;
+  const std::string large(200'000, '2');  // on pages of its own
+  {
+    const auto history = Open();
+    Append(history->Source(Config("first")).get(), {{"a", "first"}});
+    Append(history->Source(Config("second")).get(), {{"a", large}});
+    Append(history->Source(Config("third")).get(), {{"a", "third"}});
+  }
+  {
+    const auto history = Open();
+    const auto first = history->Source(Config("first"));
+    disk.FailReads(true);
+    const auto second = history->Source(Config("second"));
+    EXPECT_EQ(second->latest(), nullptr);
+    EXPECT_TRUE(absl::StrContains(log_text_.str(), "history cannot be read")) << log_text_.str();
+    disk.FailReads(false);
+    const auto third = history->Source(Config("third"));
+    ASSERT_NE(third->latest(), nullptr) << "the others lose nothing";
+    Append(second.get(), {{"a", "newer"}});
+    const absl::Time deadline = absl::Now() + kPatience;
+    for (const auto& store : {first, second, third}) {
+      // False as long as the disk is known to fail.
+      while (!store->AwaitRecorded(kPatience) && absl::Now() < deadline) std::this_thread::yield();
+      EXPECT_EQ(store->status().state, HistoryStatus::kRecorded);
+    }
+  }
+  const std::vector<std::string> aside = FilesLike("unreadable");
+  ASSERT_EQ(aside.size(), 1u) << "its log is written into it";
+  const auto history = Open();
+  EXPECT_EQ(FilesOf(*history->Source(Config("first"))->latest()), (Files{{"a", "first"}}));
+  EXPECT_EQ(FilesOf(*history->Source(Config("second"))->latest()), (Files{{"a", "newer"}}));
+  EXPECT_EQ(FilesOf(*history->Source(Config("third"))->latest()), (Files{{"a", "third"}}));
+  auto old = *HistoryDatabase::Open(directory_.Path("state/" + aside[0]), true);
+  EXPECT_EQ((*old->Load("second")).versions.size(), 1u);
 }
 
 TEST_F(HistoryTest, NewestVersionWhoseFilesAreNotThereIsDamage) {

@@ -41,6 +41,15 @@ TEST_F(PublisherTest, OtherSettingsKeepVersionsAndEpoch) {
   EXPECT_EQ(state().snapshot->version, 2);
 }
 
+TEST_F(PublisherTest, WhetherASourceIsRequiredIsToldAndFollowsItsSettings) {
+  EXPECT_TRUE(sink_.announced()[0]->required);
+  SourceConfig config = Config();
+  config.required = false;
+  publisher_.AddSource(config, no_schemas_, 2);
+  Read(Request("app", 2));
+  EXPECT_FALSE(state().required);
+}
+
 TEST_F(PublisherTest, OtherSettingsKeepTheTimesOfTheStatus) {
   Write("a", "1");
   Read();

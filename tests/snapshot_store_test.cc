@@ -45,7 +45,7 @@ class SnapshotStoreTest : public testing::Test {
   }
   void Retain(int64_t max_versions, absl::Duration max_age = absl::Hours(24 * 365 * 100),
               int64_t max_bytes = 1 << 20) {
-    store_.SetRetention({max_versions, max_age, max_bytes});
+    store_.SetRetention({max_versions, max_age, max_bytes}, now_);
   }
   using List = std::vector<int64_t>;
 
@@ -69,7 +69,7 @@ TEST_F(SnapshotStoreTest, OfASensitiveSourceOneOlderVersionIsKeptWhateverItsSett
   EXPECT_TRUE(first.expired()) << "it is not in memory any more";
   ASSERT_NE(store.Find(2), nullptr);
   config.retention.max_versions = 1;
-  store.SetRetention(config.retention);
+  store.SetRetention(config.retention, now_);
   EXPECT_EQ(store.Find(2), nullptr) << "less can be asked for";
 }
 

@@ -45,7 +45,7 @@ class EditSequence {
  public:
   explicit EditSequence(uint32_t seed)
       : random_(seed), selection_(Selections()[seed % Selections().size()]) {
-    hub_.AddSource("app");
+    hub_.Update(WaitingState());
     files_ = {{"a.yaml", "start"}, {"dir/b.yaml", "start"}, {"c", "start"}};
   }
 

@@ -30,7 +30,7 @@ WatchSpec Spec(std::vector<std::string> globs = {}, const std::string& source = 
 class WatchHubTest : public testing::Test {
  protected:
   explicit WatchHubTest(const FanoutLimits& limits = kLimits) : hub_(&clock_, limits) {
-    hub_.AddSource("app");
+    hub_.Update(WaitingState());
   }
   ~WatchHubTest() override {
     for (const auto& stream : streams_) stream->Close();
@@ -55,8 +55,10 @@ class WatchHubTest : public testing::Test {
 
   // Waits until all that was to be delivered by now has been.
   void AwaitDelivery() {
-    hub_.AddSource("fence");
-    if (fence_ == nullptr) fence_ = Open(Spec({}, "fence"));
+    if (fence_ == nullptr) {
+      hub_.Update(WaitingState("fence"));
+      fence_ = Open(Spec({}, "fence"));
+    }
     ++fence_version_;
     Publish(fence_version_, {{"n", absl::StrCat(fence_version_)}}, "fence");
     ASSERT_TRUE(fence_->AwaitVersion(fence_version_));
@@ -79,11 +81,7 @@ TEST_F(WatchHubTest, StreamGetsTheCurrentVersionAtOnceAndEveryLaterOneOnTheWay) 
   EXPECT_TRUE(stream->AwaitVersion(2));
 }
 
-TEST_F(WatchHubTest, SourceIsWaitingUntilItsFirstState) {
-  const auto state = hub_.Find("app");
-  ASSERT_TRUE(state.ok());
-  EXPECT_EQ((*state)->status.condition, SourceCondition::kWaiting);
-  EXPECT_EQ((*state)->status.since, clock_.WallNow());
+TEST_F(WatchHubTest, StreamOfAWaitingSourceIsToldSoAndGetsItsFirstVersion) {
   const auto stream = Open(Spec());
   EXPECT_EQ(stream->received().at(0).source_status().state(), v1::SOURCE_STATE_WAITING);
   Publish(1, {{"a", "1"}});
@@ -92,7 +90,7 @@ TEST_F(WatchHubTest, SourceIsWaitingUntilItsFirstState) {
 }
 
 TEST_F(WatchHubTest, UnknownSourceIsNotFoundAndTheErrorNamesThoseThereAre) {
-  hub_.AddSource("other");
+  hub_.Update(WaitingState("other"));
   const absl::Status status = Refused(Spec({}, "no\nsuch"));
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReasonOf(status), kSourceNotFound);
@@ -103,20 +101,18 @@ TEST_F(WatchHubTest, UnknownSourceIsNotFoundAndTheErrorNamesThoseThereAre) {
 }
 
 TEST_F(WatchHubTest, SourcesAreListedInByteOrder) {
-  hub_.AddSource("b");
-  hub_.AddSource("a");
+  hub_.Update(WaitingState("b"));
+  hub_.Update(WaitingState("a"));
   EXPECT_EQ(hub_.SourceNames(), (std::vector<std::string>{"a", "app", "b"}));
 }
 
-TEST_F(WatchHubTest, AddingAKnownSourceAgainChangesNothing) {
-  Publish(1, {{"a", "1"}});
-  hub_.AddSource("app");
-  EXPECT_EQ((*hub_.Find("app"))->snapshot->version, 1);
-}
-
-TEST_F(WatchHubTest, StateOfASourceThatNobodyAddedIsIgnored) {
-  Publish(1, {{"a", "1"}}, "stranger");
-  EXPECT_FALSE(hub_.Find("stranger").ok());
+TEST_F(WatchHubTest, SourceIsKnownFromItsFirstStateOn) {
+  EXPECT_FALSE(hub_.Find("late").ok());
+  Publish(3, {{"a", "1"}}, "late");
+  const auto stream = Open(Spec({}, "late"));
+  ASSERT_EQ(stream->received().size(), 1u) << "not said to be waiting first";
+  EXPECT_EQ(stream->received()[0].header().version(), 3);
+  EXPECT_EQ(stream->received()[0].header().epoch(), kEpochA);
 }
 
 // Views.
@@ -211,7 +207,7 @@ TEST_F(WatchHubTest, StreamOfEveryVersionMissesNothingSilentlyHoweverHistoryIsDr
   int complete = 0;
   for (int64_t kept = 1; kept <= 1024; kept *= 4) {
     WatchHub hub(&clock_, kLimits);
-    hub.AddSource("app");
+    hub.Update(WaitingState());
     const auto history = std::make_shared<FakeHistory>();
     const auto publish = [&](int64_t version) {
       const auto snapshot = MakeSnapshot(version, {{"a", absl::StrCat(version)}});
@@ -369,7 +365,7 @@ TEST_F(WatchHubTest, StreamsOfOneViewShareTheirBytesHoweverTheirGlobsAreWritten)
 // Ends.
 
 TEST_F(WatchHubTest, RemovedSourceEndsItsStreamsAndNoOthers) {
-  hub_.AddSource("other");
+  hub_.Update(WaitingState("other"));
   Publish(1, {{"a", "1"}});
   Publish(1, {{"a", "1"}}, "other");
   const auto stream = Open(Spec());
@@ -392,7 +388,7 @@ TEST_F(WatchHubTest, SourceThatWasRemovedAndAddedAgainStartsAnew) {
   Publish(1, {{"a", "1"}});
   const auto before = Open(Spec());
   hub_.RemoveSource("app");
-  hub_.AddSource("app");
+  hub_.Update(WaitingState());
   const auto after = Open(Spec());
   EXPECT_EQ(after->received().at(0).source_status().state(), v1::SOURCE_STATE_WAITING);
   ASSERT_TRUE(before->AwaitEnd().has_value());
@@ -402,7 +398,7 @@ TEST_F(WatchHubTest, SourceThatWasRemovedAndAddedAgainStartsAnew) {
 }
 
 TEST_F(WatchHubTest, EndAllEndsEveryStreamAndRefusesNewOnes) {
-  hub_.AddSource("other");
+  hub_.Update(WaitingState("other"));
   const auto stream = Open(Spec());
   const auto other = Open(Spec({"x"}, "other"));
   const absl::Status draining =
@@ -428,7 +424,7 @@ TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
   const absl::Status draining = absl::UnavailableError("bye");
   for (int round = 0; round < 60; ++round) {
     WatchHub hub(&clock_, kLimits);
-    hub.AddSource("app");
+    hub.Update(WaitingState());
     hub.Update(serving);
     std::atomic<int> ready{0};
     std::vector<std::thread> threads;
@@ -459,7 +455,7 @@ TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
 
 TEST_F(WatchHubTest, StreamOpenedWhileItsSourceIsRemovedIsRefusedOrEnds) {
   for (int round = 0; round < 200; ++round) {
-    hub_.AddSource("passing");
+    hub_.Update(WaitingState("passing"));
     std::atomic<int> ready{0};
     std::thread opener([&] {
       auto stream = std::make_shared<RecordingStream>(&hub_, &clock_);
@@ -544,7 +540,7 @@ TEST_F(WatchHubTest, VersionsOnEveryStreamIncreaseAndSkippedOnesAddUpUnderLoad) 
 }
 
 TEST_F(WatchHubTest, SubscriberThatBlocksDelaysNoPublication) {
-  hub_.AddSource("other");
+  hub_.Update(WaitingState("other"));
   Publish(1, {{"a", "1"}});
   const auto blocking = std::make_shared<BlockingSubscriber>();
   auto session = hub_.Open(Spec(), blocking);
@@ -601,7 +597,7 @@ TEST_F(SmallWatchHubTest, NoMoreViewsThanAllowedAndTheLastStreamOfAViewTakesItWi
 }
 
 TEST_F(SmallWatchHubTest, ViewsAreCountedForEverySourceAlone) {
-  hub_.AddSource("other");
+  hub_.Update(WaitingState("other"));
   Open(Spec({"a"}));
   Open(Spec({"b"}, "other"));
 }

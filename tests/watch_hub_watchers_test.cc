@@ -27,8 +27,8 @@ using ::testing::Not;
 class WatchHubWatchersTest : public testing::Test {
  protected:
   WatchHubWatchersTest() {
-    hub_.AddSource("app");
-    hub_.AddSource("other");
+    hub_.Update(WaitingState());
+    hub_.Update(WaitingState("other"));
   }
   ~WatchHubWatchersTest() override {
     for (const auto& stream : streams_) stream->Close();
@@ -214,7 +214,7 @@ TEST_F(WatchHubWatchersTest, ReportThatIsInvalidIsRefusedAndNotLogged) {
 
 TEST_F(WatchHubWatchersTest, HubWithoutALogTakesReportsToo) {
   WatchHub hub(&clock_, {10, 10, 1 << 20});
-  hub.AddSource("app");
+  hub.Update(WaitingState());
   hub.Update(ServingState(MakeSnapshot(1, {{"a", "1"}})));
   auto stream = std::make_shared<RecordingStream>(&hub, &clock_);
   WatchSpec spec;

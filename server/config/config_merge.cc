@@ -16,6 +16,14 @@ namespace {
 // More sources would need more watches and workers than the server is built for.
 constexpr size_t kMaxSources = 1000;
 
+// What to do about an address that `key` has, and so has `other`, which comes before it.
+absl::string_view RemedyForClash(absl::string_view key, absl::string_view other) {
+  if (key == other) return "keep one of them";
+  if (key == "metrics_listen") return "metrics need an address of their own";
+  return "keep one of them, or offer the admin service on all addresses of listen with admin: true "
+         "(--admin)";
+}
+
 class Merger {
  public:
   explicit Merger(const std::vector<ConfigLayer>& layers) : layers_(layers) {}
@@ -148,6 +156,7 @@ class Merger {
     std::map<std::string, std::string> seen;  // the setting, by address
     CheckAddresses("listen", config.listen, &seen);
     CheckAddresses("admin_listen", config.admin_listen, &seen);
+    CheckAddresses("metrics_listen", config.metrics_listen, &seen);
   }
 
   void CheckAddresses(const std::string& key, const std::vector<std::string>& addresses,
@@ -161,17 +170,17 @@ class Merger {
       if (!inserted.second && !address->any_port) {
         const std::string& other = inserted.first->second;
         merged_.errors.push_back(
-            other == key
-                ? absl::StrCat(prefix, key, " has the address ", text, " twice: keep one of them")
-                : absl::StrCat(prefix, key, " has the address ", text, ", and so has ", other,
-                               ": keep one of them, or offer the admin service on all addresses "
-                               "of listen with admin: true (--admin)"));
+            absl::StrCat(prefix, key, " has the address ", text,
+                         other == key ? " twice" : absl::StrCat(", and so has ", other), ": ",
+                         RemedyForClash(key, other)));
       }
       if (!address->local && !merged_.config.allow_plaintext) {
-        merged_.errors.push_back(absl::StrCat(
-            prefix, "other machines can reach ", text,
-            ", and the server has no TLS: listen on 127.0.0.1, [::1] or unix:PATH, or accept it "
-            "with --allow-plaintext (allow_plaintext: true, CONFSTREAM_ALLOW_PLAINTEXT=true)"));
+        merged_.errors.push_back(
+            absl::StrCat(prefix, "other machines can reach ", text,
+                         ", and the server has no TLS: listen on 127.0.0.1",
+                         key == "metrics_listen" ? "" : ", [::1] or unix:PATH",
+                         ", or accept it with --allow-plaintext (allow_plaintext: true, "
+                         "CONFSTREAM_ALLOW_PLAINTEXT=true)"));
       }
     }
   }

@@ -20,7 +20,8 @@ struct ServerConfig {
   bool allow_plaintext = false;                           // plaintext TCP beyond loopback
   // Where the admin service is offered, besides everything else; empty: nowhere, unless `admin`.
   std::vector<std::string> admin_listen;
-  bool admin = false;  // the admin service is offered on `listen`, too
+  bool admin = false;                       // the admin service is offered on `listen`, too
+  std::vector<std::string> metrics_listen;  // host:port where metrics are scraped; empty: nowhere
   std::vector<SourceConfig> sources;
   std::string state_dir;  // absolute; empty: history is in memory only
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_join.h"
 #include "server/config/listen_address.h"
 #include "server/config/setting.h"
@@ -24,16 +25,29 @@ absl::StatusOr<size_t> ParseWord(const std::string& word, const std::vector<std:
                    near.empty() ? "" : absl::StrCat("; did you mean ", near, "?")));
 }
 
+absl::StatusOr<std::string> ParseAddress(const SettingText& given) {
+  auto address = ListenAddress::Parse(given.text, given.directory);
+  if (!address.ok()) return address.status();
+  return address->text;
+}
+
+// The HTTP server that metrics are scraped from knows neither IPv6 nor Unix sockets.
+absl::StatusOr<std::string> ParseMetricsAddress(const SettingText& given) {
+  const auto address = ListenAddress::Parse(given.text, given.directory);
+  if (!address.ok() || address->text.front() == '[' || absl::StartsWith(address->text, "unix:")) {
+    return absl::InvalidArgumentError(
+        "is not an address for metrics: write HOST:PORT with a name or an IPv4 address, for "
+        "example 127.0.0.1:9464");
+  }
+  return address->text;
+}
+
+template <typename Parse>
 Setting<ServerConfig> Addresses(std::string key, std::string bounds,
-                                Field<ServerConfig, std::vector<std::string>> field,
+                                Field<ServerConfig, std::vector<std::string>> field, Parse parse,
                                 std::string help) {
   return MakeList<ServerConfig, std::string>(
-      std::move(key), "ADDRESS", std::move(bounds), field,
-      [](const SettingText& given) -> absl::StatusOr<std::string> {
-        auto address = ListenAddress::Parse(given.text, given.directory);
-        if (!address.ok()) return address.status();
-        return address->text;
-      },
+      std::move(key), "ADDRESS", std::move(bounds), field, parse,
       [](const std::string& address) { return address; }, std::move(help));
 }
 
@@ -83,17 +97,21 @@ std::vector<Setting<ServerConfig>> ServerSettings() {
   using Config = ServerConfig;
   return {
       Addresses(
-          "listen", "1 or more", [](Config & c) -> auto& { return c.listen; },
+          "listen", "1 or more", [](Config & c) -> auto& { return c.listen; }, ParseAddress,
           "Listen on HOST:PORT, [IPV6]:PORT or unix:PATH; port 0 lets the kernel choose."),
       MakeSwitch<Config>(
           "allow_plaintext", [](Config & c) -> auto& { return c.allow_plaintext; },
           "Listen without TLS on addresses that other machines can reach."),
       Addresses(
           "admin_listen", "any number", [](Config & c) -> auto& { return c.admin_listen; },
-          "Listen here, too, and offer the admin service besides everything else."),
+          ParseAddress, "Listen here, too, and offer the admin service besides everything else."),
       MakeSwitch<Config>(
           "admin", [](Config & c) -> auto& { return c.admin; },
           "Offer the admin service on the addresses of listen, too."),
+      Addresses(
+          "metrics_listen", "any number", [](Config & c) -> auto& { return c.metrics_listen; },
+          ParseMetricsAddress,
+          "Serve metrics for Prometheus over HTTP on HOST:PORT, at /metrics; IPv4 only."),
       MakeText<Config>(
           "state_dir", "DIR", "a directory, or nothing",
           [](Config & c) -> auto& { return c.state_dir; },

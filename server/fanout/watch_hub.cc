@@ -42,19 +42,6 @@ WatchHub::WatchHub(const Clock* clock, const FanoutLimits& limits, Logger* log)
       cache_(limits.max_encoded_bytes),
       delivery_(clock) {}
 
-void WatchHub::AddSource(const std::string& name) {
-  MutexLock lock(&mu_);
-  if (sources_.count(name) > 0) return;
-  auto state = std::make_shared<SourceState>();
-  state->source = name;
-  state->status.since = clock_->WallNow();
-  auto source = std::make_shared<Source>();
-  MutexLock source_lock(&source->mu);
-  source->status = Encode(*state, 0);
-  source->state = std::move(state);
-  sources_[name] = source;
-}
-
 void WatchHub::RemoveSource(const std::string& name) {
   std::shared_ptr<Source> source;
   {
@@ -89,8 +76,7 @@ ViewState WatchHub::StateOf(const SourceState& state, std::shared_ptr<const Enco
 }
 
 void WatchHub::Update(std::shared_ptr<const SourceState> state) {
-  const std::shared_ptr<Source> source = FindSource(state->source);
-  if (source == nullptr) return;
+  const std::shared_ptr<Source> source = FindOrAdd(state);
   MutexLock lock(&source->mu);
   const bool new_content = source->state->snapshot != state->snapshot ||
                            source->state->epoch != state->epoch ||
@@ -274,6 +260,19 @@ void WatchHub::LogRejection(const Watcher& watcher, int64_t version, absl::strin
        {"client_id", watcher.client_id()},
        {"watch_id", watcher.watch_id()},
        {"reason", quiet ? absl::string_view("not logged, the source is sensitive") : reason}});
+}
+
+std::shared_ptr<WatchHub::Source> WatchHub::FindOrAdd(
+    const std::shared_ptr<const SourceState>& state) {
+  MutexLock lock(&mu_);
+  std::shared_ptr<Source>& source = sources_[state->source];
+  if (source == nullptr) {
+    source = std::make_shared<Source>();
+    MutexLock source_lock(&source->mu);
+    source->state = state;
+    source->status = Encode(*state, 0);
+  }
+  return source;
 }
 
 std::shared_ptr<WatchHub::Source> WatchHub::FindSource(const std::string& name) const {

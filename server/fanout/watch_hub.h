@@ -40,12 +40,10 @@ class WatchHub final : public SourceStateSink {
   // Rejections that clients report go to `log`, which may be null.
   WatchHub(const Clock* clock, const FanoutLimits& limits, Logger* log = nullptr);
 
-  // Makes a source known, WAITING until its first state. Without effect if it is known.
-  void AddSource(const std::string& name);
-  // Ends the streams of the source with NOT_FOUND.
-  void RemoveSource(const std::string& name);
-
+  // A source is known from its first state on.
   void Update(std::shared_ptr<const SourceState> state) override;
+  // Ends the streams of the source with NOT_FOUND. REQUIRES: no state of it is under way.
+  void RemoveSource(const std::string& name);
 
   // Opens a stream: registers `subscriber` for news of the view, and from then on none is missed.
   // NOT_FOUND, RESOURCE_EXHAUSTED, UNAVAILABLE: as ConfigService.Watch documents.
@@ -62,7 +60,7 @@ class WatchHub final : public SourceStateSink {
   // Ends every stream with `status`, and refuses new ones with it.
   void EndAll(const absl::Status& status);
 
-  // The newest state of a source. NOT_FOUND: no such source. WAITING if it was not read yet.
+  // The newest state of a source. NOT_FOUND: no such source.
   absl::StatusOr<std::shared_ptr<const SourceState>> Find(const std::string& name) const;
   // Names of all sources, in byte order.
   std::vector<std::string> SourceNames() const;
@@ -91,6 +89,7 @@ class WatchHub final : public SourceStateSink {
   };
 
   std::shared_ptr<Source> FindSource(const std::string& name) const;
+  std::shared_ptr<Source> FindOrAdd(const std::shared_ptr<const SourceState>& state);
   absl::Status NotFound(const std::string& name) const;
   absl::StatusOr<std::shared_ptr<ViewTopic>> Subscribe(
       const WatchSpec& spec, const std::shared_ptr<Subscriber>& subscriber);

@@ -122,8 +122,8 @@ absl::Status History::OpenDatabase(bool at_start) {
       database.ok() && !continued && before.has_value() && before->size_bytes > 0;
   if (corrupt || superseded) {
     database = absl::UnavailableError("");  // closes it
-    status = SetAside(corrupt ? "corrupt" : "superseded");
-    if (!status.ok()) return status;
+    const auto aside = SetAside(corrupt ? "corrupt" : "superseded");
+    if (!aside.ok()) return aside.status();
     database = HistoryDatabase::Open(path_, false);
   }
   if (!database.ok()) return database.status();
@@ -141,8 +141,10 @@ void History::RecordEverythingAgain() {
   for (const auto& [name, known] : Sources()) known.store->RecordEverythingAgain();
 }
 
-absl::Status History::SetAside(const std::string& why) {
+absl::StatusOr<std::string> History::SetAside(const std::string& why) {
+  // Who closes a database last removes the log beside it, by its name.
   database_.reset();
+  readable_.reset();
   const std::string suffix = absl::StrCat(
       ".", why, "-", absl::FormatTime("%Y%m%dT%H%M%E3SZ", clock_->WallNow(), absl::UTCTimeZone()));
   for (const char* part : {"", "-wal", "-shm"}) {
@@ -154,7 +156,7 @@ absl::Status History::SetAside(const std::string& why) {
   }
   log_->Error("history set aside, a new one is begun",
               {{"path", path_}, {"set_aside", path_ + suffix}, {"reason", why}});
-  return absl::OkStatus();
+  return path_ + suffix;
 }
 
 std::string History::ProblemOf(const absl::Status& status) const {
@@ -187,7 +189,7 @@ std::shared_ptr<SnapshotStore> History::Source(const SourceConfig& config) {
     }
   }
   if (store != nullptr) {
-    store->SetRetention(config.retention);
+    store->SetRetention(config.retention, clock_->WallNow());
     return store;
   }
   MutexLock disk_lock(&disk_mu_);
@@ -200,6 +202,8 @@ std::shared_ptr<SnapshotStore> History::Source(const SourceConfig& config) {
     before = std::exchange(known.store, store);
     known.sensitive = config.sensitive;
   }
+  // What was loaded from there is not in the database yet.
+  if (set_aside_.has_value()) store->RecordEverythingAgain();
   if (before != nullptr) {
     // Not under mu_: a store's lock comes first.
     before->DetachRecorder();
@@ -211,20 +215,43 @@ std::shared_ptr<SnapshotStore> History::Source(const SourceConfig& config) {
   return store;
 }
 
+absl::StatusOr<RecordedHistory> History::Read(const std::string& source) {
+  HistoryDatabase* const newest = database_ != nullptr ? database_.get() : readable_.get();
+  absl::StatusOr<RecordedHistory> recorded = RecordedHistory();
+  if (newest != nullptr) recorded = newest->Load(source);
+  const bool read = recorded.ok();
+  if (read && recorded->epoch.empty() && set_aside_.has_value()) {
+    const auto aside = HistoryDatabase::Open(*set_aside_, true);
+    recorded = aside.ok() ? (*aside)->Load(source) : aside.status();
+  }
+  if (!recorded.ok()) {
+    log_->Error(
+        "history cannot be read",
+        {{"source", source},
+         {"reason", absl::StrCat(read ? *set_aside_ : path_, ": ", recorded.status().message())}});
+  }
+  // What will be recorded of the source would take the place of what is not read now.
+  if (!read && database_ != nullptr) BeginAnew(absl::IsDataLoss(recorded.status()));
+  return recorded;
+}
+
+void History::BeginAnew(bool corrupt) {
+  // If it cannot be set aside now, it will be before anything is recorded.
+  database_.reset();
+  file_.reset();
+  const auto aside = SetAside(corrupt ? "corrupt" : "unreadable");
+  if (!aside.ok()) return;
+  set_aside_ = *aside;
+  const absl::Status opened = OpenDatabase(true);
+  if (!opened.ok()) log_->Error("history cannot be recorded", {{"reason", ProblemOf(opened)}});
+  RecordEverythingAgain();
+}
+
 RecordedHistory History::Load(const SourceConfig& config) {
   RecordedHistory recorded;
-  if (state_dir_.empty()) return recorded;
-  HistoryDatabase* const readable = database_ != nullptr ? database_.get() : readable_.get();
-  if (readable == nullptr) return recorded;
-  auto loaded = readable->Load(config.name);
+  auto loaded = Read(config.name);
   absl::Status status = loaded.status();
   if (loaded.ok()) recorded = *std::move(loaded);
-  if (status.code() == absl::StatusCode::kDataLoss && database_ != nullptr) {
-    // The other sources have to be recorded anew, too.
-    status = SetAside("corrupt");
-    if (status.ok()) status = OpenDatabase(true);
-    RecordEverythingAgain();
-  }
   if (config.sensitive) {
     recorded.versions.clear();
     recorded.intervals.clear();

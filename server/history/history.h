@@ -73,13 +73,21 @@ class History final : public RecordingRequests {
   // one is wanted; later it is set aside unless it is `file_`, since the sources have begun other
   // histories.
   absl::Status OpenDatabase(bool at_start) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
+  // What is on disk of the source. If it cannot be read, the database is set aside and another
+  // begun.
+  absl::StatusOr<RecordedHistory> Read(const std::string& source)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
+  void BeginAnew(bool corrupt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
+  // What a store of the source begins with, its numbers reserved.
   RecordedHistory Load(const SourceConfig& config) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   absl::Status Record(const std::string& name, SnapshotStore* store, bool release)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   void RecordEverythingAgain();
   void TellObserver(const std::string& name);
-  // Renames the database to history.db.`why`-TIME, with what belongs to it.
-  absl::Status SetAside(const std::string& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
+  // Closes the database and renames it, with what belongs to it, to history.db.`why`-TIME, which is
+  // returned.
+  absl::StatusOr<std::string> SetAside(const std::string& why)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(disk_mu_);
   std::string ProblemOf(const absl::Status& status) const;
   void Run();
   // True: everything is recorded.
@@ -97,6 +105,8 @@ class History final : public RecordingRequests {
   std::unique_ptr<HistoryDatabase> database_ ABSL_GUARDED_BY(disk_mu_);  // null: not open
   // As it was at the start, until it can be written. Null: it cannot be read, or need not be.
   std::unique_ptr<HistoryDatabase> readable_ ABSL_GUARDED_BY(disk_mu_);
+  // An earlier database, one source of which could not be read: the others may.
+  std::optional<std::string> set_aside_ ABSL_GUARDED_BY(disk_mu_);
   // Of database_, or of readable_ if it was opened with the lock held, so that nobody else has
   // written to it since: the sources go on with it.
   std::optional<std::pair<dev_t, ino_t>> file_ ABSL_GUARDED_BY(disk_mu_);

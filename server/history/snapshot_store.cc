@@ -196,10 +196,10 @@ void SnapshotStore::CarryOn(const SnapshotStore& before) {
   if (held.has_value()) SetPin(std::move(held));
 }
 
-void SnapshotStore::SetRetention(const Retention& retention) {
+void SnapshotStore::SetRetention(const Retention& retention, absl::Time now) {
   MutexLock lock(&mu_);
   SetRetentionLocked(retention);
-  DropOldLocked(absl::Now());
+  DropOldLocked(now);
   NoteWorkLocked();
 }
 

@@ -72,7 +72,7 @@ class SnapshotStore final : public RetainedVersions {
   // holds at the moment: the newest content, unless there is one already, and the pin.
   void CarryOn(const SnapshotStore& before);
 
-  void SetRetention(const Retention& retention);
+  void SetRetention(const Retention& retention, absl::Time now);
   // Drops versions that have become too old.
   void DropOld(absl::Time now);
 

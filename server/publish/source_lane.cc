@@ -339,6 +339,7 @@ void SourceLane::TellLocked() {
   state->snapshot = store_->latest();
   state->history = store_;
   state->sensitive = config_.sensitive;
+  state->required = config_.required;
   SourceStatus& status = state->status;
   const absl::Time now = context_.clock->WallNow();
   status.violations = mounted_.violations;

@@ -3,6 +3,7 @@
 #include <grpcpp/health_check_service_interface.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -13,14 +14,6 @@ constexpr char kServiceName[] = "confstream.v1.ConfigService";
 
 }  // namespace
 
-void HealthReporter::AddSource(const std::string& name, bool required) {
-  MutexLock lock(&mu_);
-  Source& source = sources_[name];
-  source.required = required;
-  ReportLocked(name, source);
-  ReportServiceLocked();
-}
-
 void HealthReporter::RemoveSource(const std::string& name) {
   MutexLock lock(&mu_);
   if (sources_.erase(name) == 0) return;
@@ -30,12 +23,13 @@ void HealthReporter::RemoveSource(const std::string& name) {
 
 void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
   MutexLock lock(&mu_);
-  const auto found = sources_.find(state->source);
-  if (found == sources_.end()) return;
-  const bool holds = state->snapshot != nullptr;
-  if (holds == found->second.holds_snapshot) return;
-  found->second.holds_snapshot = holds;
-  ReportLocked(found->first, found->second);
+  const Source now = {state->required, state->snapshot != nullptr};
+  const auto [found, is_new] = sources_.try_emplace(state->source, now);
+  const Source before = std::exchange(found->second, now);
+  if (!is_new && before.required == now.required && before.holds_snapshot == now.holds_snapshot) {
+    return;
+  }
+  ReportLocked(found->first, now);
   ReportServiceLocked();
 }
 

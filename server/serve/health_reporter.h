@@ -23,10 +23,10 @@ namespace confstream {
 // Thread-safe.
 class HealthReporter final : public SourceStateSink {
  public:
-  // A required source keeps "confstream.v1.ConfigService" from SERVING until it holds a snapshot.
-  void AddSource(const std::string& name, bool required);
-  void RemoveSource(const std::string& name);
+  // A source is known from its first state on.
   void Update(std::shared_ptr<const SourceState> state) override;
+  // REQUIRES: no state of the source is under way.
+  void RemoveSource(const std::string& name);
 
   // From now on reports to `health`, too, which must live until Drain() has returned.
   void Start(grpc::HealthCheckServiceInterface* health);
@@ -35,7 +35,7 @@ class HealthReporter final : public SourceStateSink {
 
  private:
   struct Source {
-    bool required = true;
+    bool required = false;
     bool holds_snapshot = false;
   };
 

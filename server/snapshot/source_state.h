@@ -42,7 +42,7 @@ struct SourceStatus {
   std::string polling_reason;  // why changes are looked for; empty: the kernel tells of them
   std::optional<absl::Time> verified_time;  // when the mounted content was last found to be what is
                                             // served, or valid and held off by the pin
-  std::vector<Violation> violations;  // sorted; at most Validator::kMaxViolations
+  std::vector<Violation> violations;        // sorted; at most Validator::kMaxViolations
   int64_t violations_total = 0;
   std::optional<Pin> pin;
   HistoryStatus history;
@@ -55,7 +55,7 @@ struct SourceStatus {
   }
 };
 
-// A source at one moment. Immutable once published.
+// A source at one moment; it is known from its first state on. Immutable once published.
 struct SourceState {
   std::string source;
   std::string epoch;
@@ -63,6 +63,7 @@ struct SourceState {
   SourceStatus status;
   std::shared_ptr<const RetainedVersions> history;  // null: none, as before the first reading
   bool sensitive = false;                           // older versions are not given out to clients
+  bool required = true;  // the service is healthy only once this source holds a snapshot
 };
 
 // Takes what the publisher hands over. Implementations are thread-safe, return at once and call

@@ -19,8 +19,9 @@ namespace {
 constexpr absl::Duration kPlanPause = absl::Milliseconds(10);
 // How often it is tried to watch what could not be watched.
 constexpr absl::Duration kWatchRetry = absl::Seconds(10);
-// A poll that took long is followed by a pause of this many times as long, so that polling takes
-// no more than 5 % of a thread.
+// Polls that take long are followed by pauses of this many times as long, so that polling takes no
+// more than 5 % of a thread. One that takes longer than the one before counts as that one: a file
+// system that did not answer for a moment is not punished by changes that are seen minutes late.
 constexpr int kPauseFactor = 19;
 constexpr absl::Duration kMountsPause = absl::Seconds(1);
 // A reading that the file system refused is tried again after this, doubled each time up to the
@@ -61,7 +62,8 @@ struct SourceWatcher::Source {
   bool settling_said = false;  // the journal says that a reading is waited for
   bool reading = false;        // a request is in flight
   Instant reading_since;
-  Instant read_not_before;  // after a refusal of the file system
+  absl::Duration last_reading;  // how long it took
+  Instant read_not_before;      // after a refusal of the file system
   absl::Duration retry = kFirstRetry;
   Instant rescan_at;
   Instant poll_at = Instant::Infinite();
@@ -306,7 +308,9 @@ void SourceWatcher::TakeAnswer(const ReadAnswer& answer, Instant now) {
   Source* source = found->second.get();
   source->reading = false;
   if (!source->polled_because.empty()) {
-    const absl::Duration pause = kPauseFactor * (now - source->reading_since);
+    const absl::Duration took = now - source->reading_since;
+    const absl::Duration pause =
+        kPauseFactor * std::min(took, std::exchange(source->last_reading, took));
     source->poll_at = now + std::max(source->config.poll_interval, pause);
   }
   if (answer.outcome != ReadOutcome::kFailed) source->retry = kFirstRetry;

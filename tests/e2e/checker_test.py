@@ -137,6 +137,12 @@ class RightHistoryTest(CheckerTest):
         story.receive(3, self.a, kind="delta", base_version=2).quiet(3, self.a)
         self.expect_right()
 
+    def test_every_version_goes_on_in_a_new_epoch(self):
+        story = self.story.swap(1, self.a)
+        story.open(every_version=True, resumes=True, token_epoch=E, token_version=1, token_view=self.a)
+        story.swap(2, self.b).first(2, self.b, epoch="f", reason="UPDATE").quiet(2, self.b, epoch="f")
+        self.expect_right()
+
     def test_invalid_content_is_degraded_and_serves_what_there_was(self):
         story = self.story.swap(1, self.a).open().first(1, self.a).change(states=("DEGRADED",))
         story.told(1, self.a, "source_status", state="DEGRADED").quiet(1, self.a, "DEGRADED", violations=1)
@@ -216,6 +222,12 @@ class FirstAnswerTest(CheckerTest):
     def test_a_known_older_version_is_no_resync(self):
         self.story.swap(1, self.a).swap(2, self.b).open(resumes=True, token_epoch=E, token_version=1, token_view=self.a)
         self.story.first(2, self.b, reason="RESYNC")
+        self.expect(1, "RESYNC instead of UPDATE")
+
+    def test_every_version_is_no_resync(self):
+        self.story.swap(1, self.a)
+        self.story.open(every_version=True, resumes=True, token_epoch=E, token_version=1, token_view=self.a)
+        self.story.swap(2, self.b).first(2, self.b, epoch="f", reason="RESYNC")
         self.expect(1, "RESYNC instead of UPDATE")
 
     def test_an_answer_older_than_what_others_had_before_is_stale(self):

@@ -8,6 +8,7 @@ import unittest
 
 from confstream.v1 import config_service_pb2 as pb
 from harness import EndToEndTest, await_true, write
+from metrics import Metrics
 from volume import Volume
 
 
@@ -139,12 +140,14 @@ class MountsTest(MountCase):
     def test_a_sub_path_mount_is_warned_of_and_detached_by_the_first_swap(self):
         volume = Volume(self.path("volume"), {"a": "1"})
         self.bind(os.path.realpath(self.path("volume", "a")), self.path("key"))
-        server = self.serve({"demo": self.path("key")})
+        server = self.serve({"demo": self.path("key")}, metrics_listen=["127.0.0.1:0"])
         stream = self.watch(server)
         self.assertEqual(stream.next_version().files, {"key": b"1"})
         self.assertIn("mount the whole volume", server.await_log("mount without updates")["reason"])
+        self.assertEqual(Metrics(server).states("demo"), {"SERVING"})
         volume.swap({"a": "2"})
         stream.next_status("DETACHED")
+        self.assertEqual(Metrics(server).states("demo"), {"DETACHED"})
         self.assert_last_good(stream, {"key": b"1"})
 
     def test_a_mounted_file_that_an_editor_replaces_is_detached(self):

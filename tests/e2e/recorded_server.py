@@ -39,7 +39,11 @@ class RecordedServer:
             "stall_timeout": f"{STALL_SECONDS}s",
             "max_encoded_size": "8MiB",  # what grows to its bound is to be there soon
             "shutdown_grace": f"{SHUTDOWN_GRACE_SECONDS}s",
-            "defaults": {"history": {"max_versions": max_versions}},
+            "defaults": {
+                "history": {"max_versions": max_versions},
+                "poll_interval": "500ms",
+                "read_timeout": "2s",
+            },
         }
         self._server = None
         self._health = None  # the thread that watches it

@@ -20,7 +20,7 @@ class RunRules:
         self.has_ended = False
         self._view = view
         self._removed = set()  # sources that were removed at some time
-        self._expects_content = False  # a source was added, and health waits for its first content
+        self._expects_content = False  # a source was added that had none yet, and health waits for its first
         self._killed = False
         self._told_to_end = None  # when
         self._retries = []  # hints that streams ended with, seconds
@@ -33,7 +33,7 @@ class RunRules:
 
     def configured(self, sources):
         self._removed |= self.sources - set(sources)
-        self._expects_content = not set(sources) <= self.sources
+        self._expects_content = not set(sources) <= self.sources | set(self.served)
         self.sources = set(sources)
 
     def signalled(self, signalled):

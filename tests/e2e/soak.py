@@ -11,6 +11,7 @@ import contextlib
 import os
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,17 +24,14 @@ from confstream.v1 import config_service_pb2 as pb
 from follower import Follower, FollowerProcess
 from recorded_server import RecordedServer
 from recording import Recorder
-from soak_edits import ChainSource, FileSource, PlainSource
+from soak_edits import ChainSource, FileSource, HangingSource, PlainSource
 from soak_report import print_report
 from soak_sources import MountSource, VolumeSource
 
 QUIET_SECONDS = 60.0  # within which all must arrive, however busy the machine is
 BETWEEN_QUIETS = 40  # actions
 STEADY_FROM = 0.4  # of a long run: from then on it is one server, whose memory is measured
-LONG_SECONDS = 240.0
-# Not yet: mounts that are replaced are being learnt of; a source that comes back is announced without its content for a
-# moment; a server that starts on a full disk does not find its history.
-SKIPPED = "detach,remove a source,start on a full disk"
+LONG_SECONDS = 600.0  # and with fewer changes, not every source holds as many versions as it may yet
 # Not possible without namespaces of one's own.
 ISOLATED = ("limit watches", "limit instances")
 CLIENTS = {
@@ -52,11 +50,10 @@ VIEWS = {
 class Soak:
     """`isolated`: in user and mount namespaces of its own, where it may mount and set limits."""
 
-    def __init__(self, directory, seed, seconds, history, isolated, skipped):
+    def __init__(self, directory, seed, seconds, history, isolated):
         self._chance = random.Random(seed)
         self._seconds = seconds
         self._isolated = isolated
-        self._skipped = skipped
         self.checker = Checker()
         self.recorder = Recorder(take=self.checker.take, file=history)
         self.actions = collections.Counter()
@@ -72,13 +69,15 @@ class Soak:
         self._possible = {
             name: weight
             for name, weight in WEIGHTS.items()
-            if name not in skipped and (isolated or name not in ISOLATED)
+            if (isolated or name not in ISOLATED) and (name != "hang" or (isolated and has_fuse()))
         }
 
     def start(self):
         kinds = {"volume": VolumeSource, "plain": PlainSource, "chain": ChainSource, "file": FileSource}
-        if self._isolated and "detach" not in self._skipped:
+        if self._isolated:
             kinds["mount"] = MountSource
+        if "hang" in self._possible:
+            kinds["hanging"] = HangingSource
         for name, kind in kinds.items():
             self._sources.append(kind(name, self._directory, self._chance, self.recorder))
         paths = {source.name: source.path for source in self._sources}
@@ -212,8 +211,6 @@ class Soak:
 
     def _start(self):
         """Perhaps after changes that nobody watched, and with a slow disk."""
-        if "start on a full disk" in self._skipped:
-            self._free_the_disk()
         for _ in range(self._chance.randrange(3)):
             self._change()
         self._removed = set()
@@ -226,6 +223,12 @@ class Soak:
             self._change()
         time.sleep(self._chance.uniform(0.0, 1.5))
         self._server.signal("CONT")
+
+    def _hang(self):
+        """A file system does not answer: for longer than is waited for, or not."""
+        source = next(source for source in self._sources if source.name == "hanging")
+        source.hang()
+        self._in(0.5, 6.0, source.answer_again)
 
     def _reload(self):
         self._server.reload(without=self._removed)
@@ -292,6 +295,7 @@ WEIGHTS = {
     "kill": 3,
     "terminate": 2,
     "pause the server": 4,
+    "hang": 2,
     "reload": 2,
     "remove a source": 1,
     "fill the disk": 1,
@@ -299,6 +303,10 @@ WEIGHTS = {
     "limit instances": 1,
 }
 RESTARTS = ("kill", "terminate", "limit instances")
+
+
+def has_fuse():
+    return os.access("/dev/fuse", os.R_OK | os.W_OK) and shutil.which("bindfs") is not None
 
 
 def isolate(arguments):
@@ -313,18 +321,19 @@ def main():
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--history", default="", help="keep the history in this file, for checker.py")
-    parser.add_argument("--skip", default=SKIPPED, help="what is not to be done, with commas between")
     parser.add_argument("--isolated", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    arguments = ["--minutes", str(given.minutes), "--seed", str(given.seed), "--skip", given.skip]
+    arguments = ["--minutes", str(given.minutes), "--seed", str(given.seed)]
     if not given.isolated:
         print(f"seed {given.seed}; to repeat: ./dev soak --minutes {given.minutes:g} --seed {given.seed}", flush=True)
         isolate([*arguments, "--history", given.history])
         print("no namespaces of one's own here: no mounts, and no limits of inotify", flush=True)
+    elif not has_fuse():
+        print("no FUSE for this user, or no bindfs: no file system hangs", flush=True)
     with tempfile.TemporaryDirectory(prefix="confstream-soak-") as directory:
         path = given.history or os.path.join(directory, "history.jsonl")
         with open(path, "w", encoding="utf-8") as history:
-            soak = Soak(directory, given.seed, given.minutes * 60, history, given.isolated, given.skip.split(","))
+            soak = Soak(directory, given.seed, given.minutes * 60, history, given.isolated)
             try:
                 soak.start()
                 soak.run()

@@ -1,9 +1,12 @@
-"""The sources of a soak that are edited in place or linked to: a directory, a single file, a chain of links."""
+"""The sources of a soak that are edited in place or linked to: directories, a single file, a chain of links."""
 
 import contextlib
 import itertools
 import os
 import shutil
+import signal
+import subprocess
+import time
 
 from soak_sources import GONE, NUMBERED, SPOILT, Source
 
@@ -13,16 +16,16 @@ class PlainSource(Source):
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.path = os.path.join(self._directory, "plain")
+        self.path = self._inside = os.path.join(self._directory, "plain")
         self._files = self._new_files()
         with self._changing("made", self._files):
-            write_tree(self.path, self._files)
+            write_tree(self._inside, self._files)
 
     def do_edit(self):
         path = self._chance.choice(NUMBERED)
         content = self._content(path)
         with self._becoming(f"edit {path}", {**self._files, path: content}):
-            write_file(os.path.join(self.path, path), content)
+            write_file(os.path.join(self._inside, path), content)
 
     def do_edit_several(self):
         for _ in range(self._chance.randrange(2, 6)):
@@ -33,58 +36,91 @@ class PlainSource(Source):
         content = self._content(path)
         new = os.path.join(self._directory, "new")
         write_file(new, content)
-        os.makedirs(os.path.dirname(os.path.join(self.path, path)), exist_ok=True)
+        os.makedirs(os.path.dirname(os.path.join(self._inside, path)), exist_ok=True)
         with self._becoming(f"replace {path}", {**self._files, path: content}):
-            os.rename(new, os.path.join(self.path, path))
+            os.rename(new, os.path.join(self._inside, path))
 
     def do_add_or_remove(self):
         path = f"extra-{self._chance.randrange(3)}"
         files = dict(self._files)
         if files.pop(path, None) is not None:
             with self._becoming(f"remove {path}", files):
-                os.unlink(os.path.join(self.path, path))
+                os.unlink(os.path.join(self._inside, path))
         else:
             files[path] = self._content(path)
             with self._becoming(f"add {path}", files):
-                write_file(os.path.join(self.path, path), files[path])
+                write_file(os.path.join(self._inside, path), files[path])
 
     def do_remove_a_directory(self):
         if "sub/deep.toml" in self._files:
             files = {path: content for path, content in self._files.items() if path != "sub/deep.toml"}
             with self._becoming("remove sub", files):
-                os.rename(os.path.join(self.path, "sub"), os.path.join(self._directory, "removed"))
+                os.rename(os.path.join(self._inside, "sub"), os.path.join(self._directory, "removed"))
             shutil.rmtree(os.path.join(self._directory, "removed"))
 
     def do_write_invalid_content(self):
         path = self._chance.choice(sorted(SPOILT))
         with self._becoming(f"invalid {path}", {**self._files, path: SPOILT[path]}):
-            write_file(os.path.join(self.path, path), SPOILT[path])
+            write_file(os.path.join(self._inside, path), SPOILT[path])
 
     def do_mend(self):
         for path in [path for path, content in SPOILT.items() if self._files.get(path) == content]:
             content = self._content(path)
             with self._becoming(f"mend {path}", {**self._files, path: content}):
-                write_file(os.path.join(self.path, path), content)
+                write_file(os.path.join(self._inside, path), content)
 
     def do_what_changes_nothing(self):
         for _ in range(20):
-            os.chmod(os.path.join(self.path, "notes.txt"), self._chance.choice([0o600, 0o644]))
-        write_file(os.path.join(self.path, "app.yaml~"), b"a: [")
-        os.unlink(os.path.join(self.path, "app.yaml~"))
+            os.chmod(os.path.join(self._inside, "notes.txt"), self._chance.choice([0o600, 0o644]))
+        write_file(os.path.join(self._inside, "app.yaml~"), b"a: [")
+        os.unlink(os.path.join(self._inside, "app.yaml~"))
 
     def do_replace_the_directory(self):
         with self._changing("directory gone", states=GONE):
-            os.rename(self.path, self.path + ".old")
-        shutil.rmtree(self.path + ".old")
+            os.rename(self._inside, self._inside + ".old")
+        shutil.rmtree(self._inside + ".old")
         files = self._new_files()
-        write_tree(self.path + ".new", files)
+        write_tree(self._inside + ".new", files)
         with self._becoming("directory there again", files):
-            os.rename(self.path + ".new", self.path)
+            os.rename(self._inside + ".new", self._inside)
 
     def _becoming(self, what, files):
         self._files = files
         valid = all(files.get(path) != content for path, content in SPOILT.items())
         return self._changing(what, *([files] if valid else []), states=("SERVING",) if valid else GONE)
+
+
+class HangingSource(PlainSource):
+    """A directory on a file system whose server may stop to answer. Needs the right to mount, and FUSE."""
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        mounted = os.path.join(self._directory, "mounted")
+        # One level up, so that the directory itself can be replaced.
+        behind = os.path.join(self._directory, "behind")
+        os.mkdir(mounted)
+        os.mkdir(behind)
+        os.rename(self._inside, os.path.join(behind, "plain"))
+        self._inside, self.path = os.path.join(behind, "plain"), os.path.join(mounted, "plain")
+        # Nothing from a cache: what is read is what was written.
+        fresh = "attr_timeout=0,entry_timeout=0,negative_timeout=0"
+        self._mounted = mounted
+        self._fuse = subprocess.Popen(["bindfs", "-f", "-o", fresh, behind, mounted], stdin=subprocess.DEVNULL)
+        while not os.path.ismount(mounted):
+            if self._fuse.poll() is not None:
+                raise AssertionError(f"bindfs ended with code {self._fuse.returncode}")
+            time.sleep(0.01)
+
+    def hang(self):
+        self._fuse.send_signal(signal.SIGSTOP)
+
+    def answer_again(self):
+        self._fuse.send_signal(signal.SIGCONT)
+
+    def close(self):
+        self._fuse.kill()
+        self._fuse.wait()
+        subprocess.run(["umount", "--lazy", self._mounted], check=True)
 
 
 class ChainSource(Source):

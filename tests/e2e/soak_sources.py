@@ -152,8 +152,8 @@ class MountSource(VolumeSource):
         """The mounted directory is deleted on the host: what is mounted will never change again."""
         with self._changing("deleted under the mount", states=UNMOUNTED):
             shutil.rmtree(self._inside)
-        if self._chance.random() < 0.5:
-            self._unmount()
+        with self._changing("unmounted, too", states=UNMOUNTED):
+            self._unmount()  # nothing can be mounted on a directory that was deleted
         self._remount()
 
     def close(self):

@@ -99,7 +99,10 @@ class StreamRules:
             return
         self._rule(1, message.reason in ("UPDATE", "RESYNC"), f"reason {message.reason} with a token")
         if opened.token_epoch and opened.token_globs == opened.globs:
-            older = opened.token_epoch == message.epoch and opened.token_version < message.version
+            # With every_version the token is known, whatever its epoch, or the stream is refused.
+            older = opened.every_version or (
+                opened.token_epoch == message.epoch and opened.token_version < message.version
+            )
             expected = "UPDATE" if older else "RESYNC"
             self._rule(1, message.reason == expected, f"reason {message.reason} instead of {expected}")
             current = opened.token_view == message.view_digest and not opened.every_version

@@ -26,7 +26,7 @@ class InProcessServer {
  public:
   explicit InProcessServer(absl::Duration stall_timeout = absl::Seconds(30))
       : service_(&clock_, &hub_, stall_timeout) {
-    hub_.AddSource("app");
+    hub_.Update(WaitingState());
     auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 10000, 4}, {&service_}, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);

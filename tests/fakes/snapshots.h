@@ -55,6 +55,14 @@ inline std::shared_ptr<const Snapshot> MakeSnapshot(int64_t version, const Files
   return snapshot;
 }
 
+// WAITING, as a source is announced.
+inline std::shared_ptr<SourceState> WaitingState(const std::string& source = "app") {
+  auto state = std::make_shared<SourceState>();
+  state->source = source;
+  state->epoch = kEpochA;
+  return state;
+}
+
 // SERVING `snapshot`.
 inline std::shared_ptr<SourceState> ServingState(
     std::shared_ptr<const Snapshot> snapshot,

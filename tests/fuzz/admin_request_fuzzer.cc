@@ -59,7 +59,7 @@ class NoControl final : public SourceControl {
 class Server {
  public:
   Server() {
-    hub_.AddSource("app");
+    hub_.Update(WaitingState());
     for (int64_t version = 1; version <= kVersions; ++version) {
       Files files;
       for (int64_t i = 0; i < 4 + version; ++i) {
