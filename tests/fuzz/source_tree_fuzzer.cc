@@ -9,9 +9,6 @@
 //   n FILES DEPTH                 limits, two digits
 //   k                             the file system does not tell kinds while listing
 
-#include <limits.h>
-
-#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -66,7 +63,7 @@ class Scene {
     if (word == "d" && file_system_.AddDirectory(path)) oracle_.Add(path, FileKind::kDirectory, "");
     if (word == "f" && file_system_.AddFile(path, "")) oracle_.Add(path, FileKind::kRegular, "");
     if (word == "o" && file_system_.AddDevice(path)) oracle_.Add(path, FileKind::kOther, "");
-    if (word == "l" && CanBeFollowed(text) && file_system_.AddLink(path, text)) {
+    if (word == "l" && !text.empty() && file_system_.AddLink(path, text)) {
       oracle_.Add(path, FileKind::kLink, text);
     }
     if (word == "s" || word == "s!") {
@@ -88,15 +85,6 @@ class Scene {
       rules_.max_depth = path[1] - '0';
     }
     if (word == "k") file_system_.set_tells_kinds(false);
-  }
-
-  // A name that is too long is an error of the file system's, and ends a listing: it is not a link
-  // that leads nowhere.
-  static bool CanBeFollowed(const std::string& text) {
-    const std::vector<absl::string_view> names = absl::StrSplit(text, '/');
-    return !text.empty() && std::all_of(names.begin(), names.end(), [](absl::string_view name) {
-      return name.size() <= NAME_MAX;
-    });
   }
 
   static void RequireBounded(const ResolvedPath& resolved) {
@@ -149,6 +137,9 @@ class Scene {
     if (resolved.status.ok()) {
       const auto tree = ListSourceTree(&file_system_, resolved, rules_, &guard);
       Require(tree.ok(), "what is guarded is left out");
+      for (const TreeFile& file : tree->files) {
+        Require(guard.MayTouch(PathOf(*tree, file)).ok(), "what is guarded is not listed");
+      }
     }
     for (const std::string& path : file_system_.opened()) {
       Require(guard.MayTouch(path).ok(), "what is guarded is not touched");
