@@ -1,0 +1,119 @@
+#!/usr/bin/python3
+"""Runs benchmarks and prints the budgets of confstream with the measured ratios beside them; ./dev bench calls it.
+
+A benchmark is a module with run(context), which returns (rows, raw): rows for the table (report.Row), and all results
+as JSON can hold them. A benchmark is no test: nothing here fails because something was slow.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+
+import fanout
+import idle_memory
+import report
+import servers
+
+BENCHMARKS = {"fanout": fanout, "idle-memory": idle_memory}
+
+
+@dataclasses.dataclass
+class Context:
+    programs: str  # the directory of confstreamd, watch_load and the bare servers
+    tmpfs: str  # where volumes and etcd's data go
+    rounds: int
+    quick: bool
+    # Figures of a run that are told while the benchmarks go on.
+    shown: tuple = (
+        "median_ms", "last_ms", "server_cpu_us_per_delivery", "client_cpu_us_per_delivery", "idle_bytes_per_watcher",
+        "rss_after_bytes", "skipped", "other_cpu_cores",
+    )
+
+
+def main():
+    arguments = parse_arguments()
+    check_tmpfs(arguments.tmpfs)
+    context = Context(arguments.programs, arguments.tmpfs, 1 if arguments.quick else arguments.rounds, arguments.quick)
+    began = time.time()
+    rows, raw = [], {}
+    for name in arguments.names or BENCHMARKS:
+        found, raw[name] = BENCHMARKS[name].run(context)
+        rows += found
+    facts = describe(context, began)
+    facts["other_cpu_cores"] = noise(raw)
+    print(report.table(rows))
+    print()
+    for name, value in facts.items():
+        print(f"{name}: {value}")
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump({"facts": facts, "rows": [row.as_dict() for row in rows], "raw": raw}, file, indent=1)
+            file.write("\n")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="one round, smaller: to see that all works")
+    parser.add_argument("--rounds", type=int, default=5, help="how often the servers alternate (default 5)")
+    parser.add_argument("--json", metavar="FILE", help="write every figure there")
+    parser.add_argument("--programs", default="build/bin", help="the directory of the programs")
+    parser.add_argument("--tmpfs", default="/dev/shm", help="a directory on a tmpfs, for volumes and etcd's data")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"there is no benchmark {name}; there are {', '.join(BENCHMARKS)}")
+    if arguments.rounds < 1:
+        parser.error("--rounds is to be 1 or more")
+    return arguments
+
+
+def check_tmpfs(directory):
+    found = subprocess.run(
+        ["stat", "--file-system", "--format=%T", directory], capture_output=True, text=True, check=False
+    )
+    if found.stdout.strip() != "tmpfs":
+        sys.exit(f"{directory} is not on a tmpfs, so a disk would be measured: name one that is with --tmpfs")
+
+
+def describe(context, began):
+    """What the figures depend on."""
+    return {
+        "command": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began)),
+        "minutes": round((time.time() - began) / 60, 1),
+        "rounds": context.rounds,
+        "processors": os.cpu_count(),
+        "kernel": platform.release(),
+        "etcd": servers.etcd_version(),
+        "load_average": os.getloadavg(),
+    }
+
+
+def noise(raw):
+    """Median and highest of what other processes took of the machine during the runs, in processors."""
+    found = []
+
+    def collect(value):
+        if isinstance(value, dict):
+            if "other_cpu_cores" in value and value.get("deliveries"):
+                found.append(value["other_cpu_cores"])
+            for each in value.values():
+                collect(each)
+        elif isinstance(value, list):
+            for each in value:
+                collect(each)
+
+    collect(raw)
+    return f"median {statistics.median(found):.2f}, at most {max(found):.2f}" if found else "not measured"
+
+
+if __name__ == "__main__":
+    main()
