@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -40,6 +41,7 @@ class Context:
 def main():
     arguments = parse_arguments()
     check_tmpfs(arguments.tmpfs)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through the `with` blocks, which end the servers
     context = Context(arguments.programs, arguments.tmpfs, 1 if arguments.quick else arguments.rounds, arguments.quick)
     began = time.time()
     rows, raw = [], {}

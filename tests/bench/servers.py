@@ -129,10 +129,9 @@ class BareQueue(BareCallback):
     program = "bare_queue_server"
 
 
-class BareTwoQueues(BareQueue):
-    """The same with two."""
-
-    arguments = ["2"]
+def queues(count):
+    """The same with as many queues, each with a thread."""
+    return type(f"Bare{count}Queues", (BareQueue,), {"arguments": [str(count)]})
 
 
 SERVERS = {
@@ -140,7 +139,9 @@ SERVERS = {
     "etcd": Etcd,
     "callback": BareCallback,
     "queue": BareQueue,
-    "queue2": BareTwoQueues,
+    "queue2": queues(2),
+    "queue4": queues(4),
+    "queue8": queues(8),
 }
 
 

@@ -30,6 +30,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "confstream/v1/config_service.pb.h"
@@ -46,6 +47,7 @@ namespace confstream {
 namespace {
 
 constexpr char kEtcdKey[] = "payload";
+constexpr int kReadBytes = 64 << 10;
 constexpr absl::Duration kPatience = absl::Seconds(60);
 // Memory has settled once it has stayed the same for this long, and is waited for no longer than
 // kPatience.
@@ -63,6 +65,7 @@ struct Options {
   double rate = 10;
   int updates = 0;
   int warm_up = 0;
+  bool bandwidth_probes = true;  // as gRPC's clients do by default
 };
 
 std::unique_ptr<Feed> MakeFeed(const Options& options) {
@@ -113,6 +116,10 @@ class Watchers {
     grpc::ChannelArguments arguments;
     // Otherwise all channels to one address share a connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    // Large messages are read in few pieces: this client is to cost little.
+    arguments.SetInt(GRPC_ARG_TCP_READ_CHUNK_SIZE, kReadBytes);
+    arguments.SetInt(GRPC_ARG_TCP_MIN_READ_CHUNK_SIZE, kReadBytes);
+    arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, options.bandwidth_probes ? 1 : 0);
     for (int i = 0; i < options.connections; ++i) {
       stubs_.push_back(std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
           options.address, grpc::InsecureChannelCredentials(), arguments)));
@@ -292,7 +299,11 @@ int Main(int argc, char** argv) {
   app.add_option("--updates", options.updates)->check(CLI::NonNegativeNumber);
   app.add_option("--warm-up", options.warm_up, "updates before those that are measured")
       ->check(CLI::NonNegativeNumber);
+  app.add_flag("!--no-bandwidth-probes", options.bandwidth_probes,
+               "do not ping to estimate the bandwidth; gRPC's clients do, for each message or so");
   CLI11_PARSE(app, argc, argv);
+  // The packaged Abseil looks for deadlocks at every lock: a sixth of this client's time.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
     limit.rlim_cur = limit.rlim_max;
