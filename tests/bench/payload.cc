@@ -13,10 +13,11 @@
 namespace confstream {
 namespace {
 
-constexpr absl::string_view kMagic = "\ncs-bench-payload ";
+constexpr absl::string_view kMagic = "cs-bench-payload: ";
+constexpr char kPadding[] = "\npadding: ";
 constexpr size_t kDigits = 20;  // of each of the two numbers
 constexpr size_t kStampBytes = kMagic.size() + 2 * kDigits + 1;
-static_assert(kStampBytes <= kMinPayloadBytes);
+static_assert(kStampBytes + sizeof kPadding <= kMinPayloadBytes);
 // As much as any of the servers writes before a payload, and a stamp.
 constexpr size_t kWindowBytes = 2048;
 
@@ -58,7 +59,8 @@ int64_t MonotonicNanoseconds() {
 std::string MakePayload(const PayloadStamp& stamp, size_t bytes) {
   std::string payload =
       absl::StrFormat("%s%020d %020d", std::string(kMagic), stamp.number, stamp.time_ns);
-  payload.resize(bytes, '.');
+  payload += kPadding;
+  payload.resize(bytes, 'x');
   return payload;
 }
 

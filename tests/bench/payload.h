@@ -1,4 +1,5 @@
-// The bytes that the load publishes, whatever the server: they say which update they are.
+// The bytes that the load publishes, whatever the server: they say which update they are. They are
+// YAML, with one key `cs-bench-payload`, whose value is both numbers, and one that pads.
 
 #ifndef CONFSTREAM_TESTS_BENCH_PAYLOAD_H_
 #define CONFSTREAM_TESTS_BENCH_PAYLOAD_H_
@@ -18,7 +19,7 @@ struct PayloadStamp {
   int64_t time_ns = 0;  // monotonic, of the machine: when publishing it began
 };
 
-constexpr size_t kMinPayloadBytes = 64;
+constexpr size_t kMinPayloadBytes = 96;
 
 // CLOCK_MONOTONIC.
 int64_t MonotonicNanoseconds();

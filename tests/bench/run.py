@@ -19,10 +19,11 @@ import time
 
 import fanout
 import idle_memory
+import propagation
 import report
 import servers
 
-BENCHMARKS = {"fanout": fanout, "idle-memory": idle_memory}
+BENCHMARKS = {"propagation": propagation, "fanout": fanout, "idle-memory": idle_memory}
 
 
 @dataclasses.dataclass

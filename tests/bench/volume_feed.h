@@ -13,13 +13,15 @@ namespace confstream {
 
 class VolumeFeed final : public Feed {
  public:
-  // The volume's directory is made if it is missing. Throws std::system_error if it cannot be.
-  explicit VolumeFeed(const std::string& directory);
+  // Publishes as the key `file`. The volume's directory is made if it is missing; throws
+  // std::system_error if it cannot be.
+  VolumeFeed(const std::string& directory, std::string file);
 
   // Returns the time just before `..data` is renamed.
   absl::StatusOr<int64_t> Publish(const std::string& payload) override;
 
  private:
+  const std::string file_;
   int64_t committed_ns_ = 0;
   KubeletVolume volume_;
 };

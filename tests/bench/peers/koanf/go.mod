@@ -1,0 +1,1 @@
+module confstream.dev/bench/koanf
