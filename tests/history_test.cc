@@ -146,9 +146,8 @@ TEST_F(HistoryTest, EverythingOutlivesAnOrderlyEnd) {
     const auto store = history->Source(Config());
     published.push_back(Append(store.get(), {{"a", "1"}, {"b/c", binary}, {"empty", ""}}));
     published.push_back(Append(store.get(), {{"a", "2"}, {"b/c", binary}}));
-    published.push_back(store->AppendRollback(*published[0], absl::Now()));
     pin.replaced = published[1]->digest;
-    store->SetPin(pin);
+    published.push_back(store->AppendRollback(*published[0], absl::Now(), pin));
     EXPECT_TRUE(store->AwaitRecorded(kPatience));
     EXPECT_EQ(store->status().recorded_version, 3);
     history->Close();
@@ -193,6 +192,7 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
   std::map<std::pair<std::string, int64_t>, Sha256> used;
   std::string directory = "state";
   int content = 0;
+  int pinned = 0;
   for (int round = 0; round < 60; ++round) {
     std::optional<FullDisk> full;  // in some rounds, until the kill
     if (round % 3 == 2) full.emplace();
@@ -204,6 +204,11 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
       EXPECT_EQ(inserted.first->second, snapshot.digest) << snapshot.version;
     };
     if (store->latest() != nullptr) note(*store->latest());
+    if (store->pin().has_value()) {
+      ++pinned;
+      EXPECT_EQ(store->pin()->reason, store->latest()->digest.Hex())
+          << "what is pinned and what is served are of one moment";
+    }
     const int count = std::uniform_int_distribution<>(0, 40)(random);
     const int killed_at = std::uniform_int_distribution<>(0, count)(random);
     const std::string next = absl::StrCat("round", round);
@@ -214,8 +219,16 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
         std::filesystem::copy(directory_.Path(directory), directory_.Path(next));
       }
       if (i % 7 == 3) {
-        note(*store->AppendRollback(*store->FindAfter(0), absl::Now()));
+        const auto old = store->FindAfter(0);
+        const Pin pin = {old->version,
+                         absl::Now(),
+                         absl::InfiniteFuture(),
+                         old->digest.Hex(),
+                         store->latest()->digest,
+                         {}};
+        note(*store->AppendRollback(*old, absl::Now(), pin));
       } else {
+        store->SetPin(std::nullopt);
         note(*Append(store.get(), {{"a", absl::StrCat(++content)}}));
       }
       if (i % 5 == 0) store->AwaitRecorded(kPatience);
@@ -225,6 +238,7 @@ TEST_F(HistoryTest, NoVersionIsUsedForTwoContentsWhateverTheMomentOfTheKill) {
     directory = next;
   }
   EXPECT_GT(used.size(), 600u);
+  EXPECT_GT(pinned, 3);
 }
 
 TEST_F(HistoryTest, ReserveIsExtendedInTheBackgroundAndTheEpochStays) {

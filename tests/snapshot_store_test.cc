@@ -203,12 +203,13 @@ TEST_F(SnapshotStoreTest, ListTellsWhatEachVersionChangedNewestFirst) {
 
 TEST_F(SnapshotStoreTest, RollbackIsANewVersionThatSaysWhereItsContentIsFrom) {
   AppendEach({"1", "2"});
-  const auto back = store_.AppendRollback(*store_.Find(1), now_);
+  const auto back = store_.AppendRollback(*store_.Find(1), now_, Pin{1, now_, now_, "why", {}, {}});
   EXPECT_EQ(back->version, 3);
   EXPECT_EQ(back->origin, SnapshotOrigin::kRollback);
   EXPECT_EQ(back->rolled_back_to, 1);
   EXPECT_EQ(back->digest, store_.Find(1)->digest);
   EXPECT_EQ(store_.List(INT64_MAX, 1)[0].rolled_back_to, 1);
+  EXPECT_EQ(store_.pin()->reason, "why");
 }
 
 TEST_F(SnapshotStoreTest, MoreVersionsThanAreRetainedDropTheOldest) {
