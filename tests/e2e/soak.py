@@ -202,10 +202,12 @@ class Soak:
         client.report(outcome, "soak" if outcome == pb.OUTCOME_REJECTED else "")
 
     def _kill(self):
+        self._answer_again()
         self._server.kill()
         self._start()
 
     def _terminate(self):
+        self._answer_again()
         self._server.terminate()
         self._start()
 
@@ -229,6 +231,12 @@ class Soak:
         source = next(source for source in self._sources if source.name == "hanging")
         source.hang()
         self._in(0.5, 6.0, source.answer_again)
+
+    def _answer_again(self):
+        """A thread whose request FUSE's server has taken cannot be ended by anybody, not by SIGKILL either."""
+        for source in self._sources:
+            if source.name == "hanging":
+                source.answer_again()
 
     def _reload(self):
         self._server.reload(without=self._removed)
