@@ -40,14 +40,17 @@ absl::StatusOr<Addresses> Resolve(const std::string& host, const std::string& po
   const int failed = getaddrinfo(host.c_str(), port.c_str(), &hints, &first);
   Addresses addresses(first, &freeaddrinfo);
   if (failed == 0) return addresses;
-  return absl::FailedPreconditionError(
-      absl::StrCat("the addresses of ", host, " are not known: ",
-                   failed == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(failed)));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the addresses of ", host,
+      " are not known: ", failed == EAI_SYSTEM ? std::strerror(errno) : gai_strerror(failed)));
 }
 
 bool SetOption(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof(value)) == 0;
 }
+
+// Whether one socket can be had for both families.
+bool HasIpv6() { return UniqueFd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0)).valid(); }
 
 // A socket that listens, or none, and errno says why. What is set for it, its connections inherit.
 UniqueFd ListenOn(const addrinfo& address, absl::Duration silence) {
@@ -99,9 +102,8 @@ absl::StatusOr<TcpSockets> TcpSockets::Listen(const std::string& address, absl::
   const size_t colon = address.rfind(':');
   std::string host = address.substr(0, colon);
   if (host.front() == '[') host = host.substr(1, host.size() - 2);
-  const bool all = host == "0.0.0.0" || host == "::";
-  // One socket for both families, where there is IPv6.
-  auto addresses = Resolve(all ? "::" : host, address.substr(colon + 1));
+  if (host == "0.0.0.0" || host == "::") host = HasIpv6() ? "::" : "0.0.0.0";
+  const auto addresses = Resolve(host, address.substr(colon + 1));
   if (!addresses.ok()) return addresses.status();
 
   TcpSockets sockets;
@@ -123,7 +125,6 @@ absl::StatusOr<TcpSockets> TcpSockets::Listen(const std::string& address, absl::
       return absl::FailedPreconditionError(Why(error));
     }
   }
-  if (sockets.fds.empty() && all && host != "0.0.0.0") host = "0.0.0.0";
   if (sockets.fds.empty()) return absl::FailedPreconditionError(Why(error));
   sockets.port = ntohs(port);
   return sockets;

@@ -111,8 +111,7 @@ absl::Status UnixSocket::Make() {
   const int directory = directory_.get();
   const std::string first_name = absl::StrCat(".confstream-", RandomId());
   // Through the descriptor, so that it is short, however long the directory's path is.
-  const sockaddr_un address =
-      AddressOf(absl::StrCat("/proc/self/fd/", directory, "/", first_name));
+  const sockaddr_un address = AddressOf(absl::StrCat("/proc/self/fd/", directory, "/", first_name));
   socket_ = NewSocket();
   if (!socket_.valid() ||
       bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {

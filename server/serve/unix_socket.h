@@ -15,9 +15,10 @@
 
 namespace confstream {
 
-// The socket is made under a name of its own, and gets its path once it listens and it is known that
-// nobody answers there: so the path of a server that was killed is taken over at once, and that of
-// one that runs never is. The name is taken away at the end if it is still ours. Thread-compatible.
+// The socket is made under a name of its own, and gets its path once it listens and it is known
+// that nobody answers there: so the path of a server that was killed is taken over at once, and
+// that of one that runs never is. The name is taken away at the end if it is still ours.
+// Thread-compatible.
 class UnixSocket {
  public:
   // Listens at `path`. FAILED_PRECONDITION: somebody answers there, or it is no socket, or none can
