@@ -36,7 +36,7 @@ TEST_F(HistoryTest, DamagedFileIsSetAsideAndANewHistoryIsBegun) {
   EXPECT_TRUE(store->AwaitRecorded(kPatience));
   ASSERT_EQ(FilesLike("corrupt").size(), 1u);
   EXPECT_EQ(ReadFile(directory_.Path("state/" + FilesLike("corrupt")[0])), std::string(50000, '?'));
-  EXPECT_TRUE(absl::StrContains(log_text_.str(), "set aside"));
+  EXPECT_TRUE(absl::StrContains(log_text_->str(), "set aside"));
 }
 
 TEST_F(HistoryTest, ContentThatRottedOnTheDiskIsDamageToo) {
@@ -170,7 +170,7 @@ TEST_F(HistoryTest, HistoryThatCanOnlyBeReadIsServedWithWhatIsStillInItsLog) {
   {
     const auto history = Open("left");
     EXPECT_EQ(history->Source(Config())->latest(), nullptr) << "what is newest is not known";
-    EXPECT_NE(log_text_.str().find("let this user read both"), std::string::npos);
+    EXPECT_NE(log_text_->str().find("let this user read both"), std::string::npos);
   }
   std::filesystem::permissions(directory_.Path("left"), std::filesystem::perms(0700));
 }
@@ -378,7 +378,7 @@ TEST_F(HistoryTest, SourceThatCannotBeReadForAMomentIsSetAsideAndNotWrittenOver)
     disk.FailReads(true);
     const auto second = history->Source(Config("second"));
     EXPECT_EQ(second->latest(), nullptr);
-    EXPECT_TRUE(absl::StrContains(log_text_.str(), "history cannot be read")) << log_text_.str();
+    EXPECT_TRUE(absl::StrContains(log_text_->str(), "history cannot be read")) << log_text_->str();
     disk.FailReads(false);
     const auto third = history->Source(Config("third"));
     ASSERT_NE(third->latest(), nullptr) << "the others lose nothing";

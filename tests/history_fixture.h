@@ -4,7 +4,6 @@
 #define CONFSTREAM_TESTS_HISTORY_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -12,13 +11,13 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "server/history/history.h"
+#include "tests/fakes/log_text.h"
 #include "tests/fakes/snapshots.h"
 #include "tests/fakes/temporary_directory.h"
 
@@ -116,9 +115,8 @@ class HistoryTest : public testing::Test {
 
   TemporaryDirectory directory_;
   SystemClock clock_;
-  std::ostringstream log_text_;
-  Logger log_{LogFormat::kText, LogLevel::kDebug,
-              std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)};
+  const std::shared_ptr<LogText> log_text_ = std::make_shared<LogText>();
+  Logger log_{LogFormat::kText, LogLevel::kDebug, log_text_};
 };
 
 }  // namespace confstream
