@@ -142,16 +142,18 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, SourceSet* 
 absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConfig& config,
                                                                 ConfigService* config_service,
                                                                 AdminService* admin_service,
-                                                                HealthReporter* health) {
+                                                                HealthReporter* health,
+                                                                Logger* log) {
   std::vector<std::unique_ptr<GrpcServer>> servers;
   for (const bool admin : {false, true}) {
     const std::vector<std::string>& addresses = admin ? config.admin_listen : config.listen;
     if (addresses.empty()) continue;
     std::vector<grpc::Service*> services = {config_service};
     if (admin || config.admin) services.push_back(admin_service);
-    auto server = GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
-                                     config.max_streams_per_connection, config.reflection_threads},
-                                    services, health);
+    auto server =
+        GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
+                           config.max_streams_per_connection, config.reflection_threads, log},
+                          services, health);
     if (!server.ok()) return server.status();
     servers.push_back(*std::move(server));
   }
@@ -227,7 +229,7 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
       config.metrics_listen,
       std::make_shared<Metrics>(&hub, [&watcher] { return Rescans(watcher.rescans()); }));
   if (!metrics.ok()) return cannot_serve(metrics.status());
-  const auto servers = Listen(config, &config_service, &admin_service, &health);
+  const auto servers = Listen(config, &config_service, &admin_service, &health, log);
   if (!servers.ok()) return cannot_serve(servers.status());
   LogReady(config, *servers, **metrics, log);
 
