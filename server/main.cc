@@ -49,6 +49,8 @@ constexpr absl::Duration kFirstReadings = absl::Seconds(2);
 constexpr absl::Duration kPatienceAtEnd = absl::Seconds(1);
 // How long clients that are sent away at shutdown are asked to wait at least.
 constexpr absl::Duration kComeBackAfter = absl::Seconds(1);
+// Streams may take so long to end, before their connections are told to.
+constexpr absl::Duration kLastWords = absl::Milliseconds(500);
 
 // What main waits for. Blocked in every thread, so that only sigwaitinfo sees them.
 sigset_t BlockSignals() {
@@ -244,6 +246,10 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
                              "the server is shutting down: connect again in a moment",
                              kComeBackAfter));
   const Instant deadline = clock.Now() + config.shutdown_grace;
+  // gRPC closes a connection once the client has answered a ping that follows the GOAWAY, and no
+  // call is open. What is sent before that ping has arrived by then; a client that finds its
+  // connection gone before it has read why a stream ended is not told at all.
+  hub.AwaitAllClosed(std::min(kLastWords, config.shutdown_grace));
   for (const auto& server : *servers) {
     server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
   }
