@@ -49,6 +49,8 @@ constexpr absl::Duration kFirstReadings = absl::Seconds(2);
 constexpr absl::Duration kPatienceAtEnd = absl::Seconds(1);
 // How long clients that are sent away at shutdown are asked to wait at least.
 constexpr absl::Duration kComeBackAfter = absl::Seconds(1);
+// Streams may take so long to end, before their connections are told to.
+constexpr absl::Duration kLastWords = absl::Milliseconds(500);
 
 // What main waits for. Blocked in every thread, so that only sigwaitinfo sees them.
 sigset_t BlockSignals() {
@@ -142,16 +144,18 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, SourceSet* 
 absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConfig& config,
                                                                 ConfigService* config_service,
                                                                 AdminService* admin_service,
-                                                                HealthReporter* health) {
+                                                                HealthReporter* health,
+                                                                Logger* log) {
   std::vector<std::unique_ptr<GrpcServer>> servers;
   for (const bool admin : {false, true}) {
     const std::vector<std::string>& addresses = admin ? config.admin_listen : config.listen;
     if (addresses.empty()) continue;
     std::vector<grpc::Service*> services = {config_service};
     if (admin || config.admin) services.push_back(admin_service);
-    auto server = GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
-                                     config.max_streams_per_connection, config.reflection_threads},
-                                    services, health);
+    auto server =
+        GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
+                           config.max_streams_per_connection, config.reflection_threads, log},
+                          services, health);
     if (!server.ok()) return server.status();
     servers.push_back(*std::move(server));
   }
@@ -227,7 +231,7 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
       config.metrics_listen,
       std::make_shared<Metrics>(&hub, [&watcher] { return Rescans(watcher.rescans()); }));
   if (!metrics.ok()) return cannot_serve(metrics.status());
-  const auto servers = Listen(config, &config_service, &admin_service, &health);
+  const auto servers = Listen(config, &config_service, &admin_service, &health, log);
   if (!servers.ok()) return cannot_serve(servers.status());
   LogReady(config, *servers, **metrics, log);
 
@@ -242,6 +246,10 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
                              "the server is shutting down: connect again in a moment",
                              kComeBackAfter));
   const Instant deadline = clock.Now() + config.shutdown_grace;
+  // gRPC closes a connection once the client has answered a ping that follows the GOAWAY, and no
+  // call is open. What is sent before that ping has arrived by then; a client that finds its
+  // connection gone before it has read why a stream ended is not told at all.
+  hub.AwaitAllClosed(std::min(kLastWords, config.shutdown_grace));
   for (const auto& server : *servers) {
     server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
   }

@@ -4,12 +4,14 @@
 #include <grpc/grpc.h>
 #include <grpc/support/log.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
+
+#include "tests/fakes/log_text.h"
 
 namespace confstream {
 namespace {
@@ -21,14 +23,13 @@ class GrpcLogTest : public testing::Test {
 
   std::vector<nlohmann::json> Lines() const {
     std::vector<nlohmann::json> lines;
-    std::istringstream text(written_.str());
+    std::istringstream text(written_->str());
     for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
     return lines;
   }
 
-  std::ostringstream written_;
-  Logger log_{LogFormat::kJson, LogLevel::kInfo,
-              std::make_shared<spdlog::sinks::ostream_sink_mt>(written_)};
+  const std::shared_ptr<LogText> written_ = std::make_shared<LogText>();
+  Logger log_{LogFormat::kJson, LogLevel::kInfo, written_};
 };
 
 TEST_F(GrpcLogTest, LinesOfGrpcAreLinesOfTheLogWithTheirLevel) {

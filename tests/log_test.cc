@@ -2,16 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "tests/fakes/log_text.h"
 
 namespace confstream {
 namespace {
@@ -25,18 +24,18 @@ using ::testing::StartsWith;
 class LogTest : public ::testing::Test {
  protected:
   Logger MakeLogger(LogFormat format, LogLevel least = LogLevel::kInfo) {
-    return Logger(format, least, std::make_shared<spdlog::sinks::ostream_sink_mt>(written_));
+    return Logger(format, least, written_);
   }
 
   // The lines written so far; every one of them ended.
   std::vector<std::string> Lines() const {
-    std::vector<std::string> lines = absl::StrSplit(written_.str(), '\n');
+    std::vector<std::string> lines = absl::StrSplit(written_->str(), '\n');
     EXPECT_EQ(lines.back(), "") << "the last line is not ended";
     lines.pop_back();
     return lines;
   }
 
-  std::ostringstream written_;
+  const std::shared_ptr<LogText> written_ = std::make_shared<LogText>();
 };
 
 TEST_F(LogTest, ATextLineHasTimeLevelMessageAndFields) {

@@ -4,10 +4,8 @@
 #define CONFSTREAM_TESTS_PUBLISHER_FIXTURE_H_
 
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <memory>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -15,6 +13,7 @@
 #include "tests/fakes/fake_clock.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/hooked_file_system.h"
+#include "tests/fakes/log_text.h"
 #include "tests/fakes/recording_answers.h"
 #include "tests/fakes/recording_sink.h"
 #include "tests/fakes/temporary_directory.h"
@@ -72,7 +71,7 @@ class PublisherTest : public testing::Test {
 
   int Logged(const std::string& text) {
     int count = 0;
-    const std::string log = log_text_.str();
+    const std::string log = log_text_->str();
     for (size_t at = log.find(text); at != std::string::npos; at = log.find(text, at + 1)) ++count;
     return count;
   }
@@ -83,9 +82,8 @@ class PublisherTest : public testing::Test {
   HookedFileSystem file_system_;
   RecordingSink sink_;
   RecordingAnswers answers_;
-  std::ostringstream log_text_;
-  Logger log_{LogFormat::kText, LogLevel::kDebug,
-              std::make_shared<spdlog::sinks::ostream_sink_mt>(log_text_)};
+  const std::shared_ptr<LogText> log_text_ = std::make_shared<LogText>();
+  Logger log_{LogFormat::kText, LogLevel::kDebug, log_text_};
   const std::shared_ptr<const SchemaSet> no_schemas_ = *SchemaSet::Load({});
   SourceJournals journals_{&clock_};
   const std::unique_ptr<History> history_ = *History::Open("", &clock_, &log_);

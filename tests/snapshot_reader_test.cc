@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -28,8 +29,9 @@ using testing::HasSubstr;
 class ShiftedClock final : public Clock {
  public:
   absl::Time WallNow() const override { return absl::Now() + shift; }
-  Instant Now() const override { return SystemClock().Now(); }
+  Instant Now() const override { return SystemClock().Now() + since_boot_shift; }
   absl::Duration shift = absl::ZeroDuration();
+  absl::Duration since_boot_shift = absl::ZeroDuration();
 };
 
 class SnapshotReaderTest : public testing::Test {
@@ -293,6 +295,24 @@ TEST_F(SnapshotReaderTest, PolledFilesStampedInTheFutureAreTrustedOnceTheyStayed
   EXPECT_EQ(reading.result, Reading::kGeneration);
   EXPECT_GE(clock_.Now() - begin, config_.settle);
   WriteFile(Path("s/a"), "2");
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, ChangeDuringAReadingThatHungForLongIsGivenItsTimeToSettle) {
+  WriteFile(Path("s/a"), "1");
+  Configure("s");
+  clock_.shift = clock_.since_boot_shift = -absl::Seconds(10);
+  bool hung = false;
+  file_system_.before = [&](HookedFileSystem::Call, const std::string&) {
+    if (!std::exchange(hung, true)) {
+      clock_.shift = clock_.since_boot_shift = absl::ZeroDuration();
+      WriteFile(Path("s/a"), "");  // and now it will be written
+    }
+    return absl::OkStatus();
+  };
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.polled_because = "network";
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
   EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
 }
 

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/fakes/snapshots.h"
@@ -203,12 +205,13 @@ TEST_F(SnapshotStoreTest, ListTellsWhatEachVersionChangedNewestFirst) {
 
 TEST_F(SnapshotStoreTest, RollbackIsANewVersionThatSaysWhereItsContentIsFrom) {
   AppendEach({"1", "2"});
-  const auto back = store_.AppendRollback(*store_.Find(1), now_);
+  const auto back = store_.AppendRollback(*store_.Find(1), now_, Pin{1, now_, now_, "why", {}, {}});
   EXPECT_EQ(back->version, 3);
   EXPECT_EQ(back->origin, SnapshotOrigin::kRollback);
   EXPECT_EQ(back->rolled_back_to, 1);
   EXPECT_EQ(back->digest, store_.Find(1)->digest);
   EXPECT_EQ(store_.List(INT64_MAX, 1)[0].rolled_back_to, 1);
+  EXPECT_EQ(store_.pin()->reason, "why");
 }
 
 TEST_F(SnapshotStoreTest, MoreVersionsThanAreRetainedDropTheOldest) {
@@ -281,6 +284,41 @@ TEST_F(SnapshotStoreTest, NumbersThatTheDiskMayKnowAreNotPassedInTheirEpochUntil
   EXPECT_NE(second, first);
   ASSERT_TRUE(store.NoteRecorded(*offered));
   EXPECT_EQ(append(3 * SnapshotStore::kReserve), second) << "what was recorded is of the first";
+}
+
+TEST_F(SnapshotStoreTest, WhatIsRecordedNeverHasThePinOfAnotherRollback) {
+  IgnoredRequests requests;
+  SnapshotStore store(Config(), RecordedHistory(), &requests);
+  std::vector<std::shared_ptr<const Snapshot>> old;
+  for (const char* content : {"1", "2"}) {
+    Generation generation = MakeGeneration({{"a", content}});
+    const Sha256 digest = DigestOf(generation);
+    old.push_back(store.Append(std::move(generation), digest, now_));
+  }
+  std::atomic<bool> over{false};
+  int taken = 0;
+  int mixed = 0;
+  std::thread recorder([&] {
+    while (!over) {
+      const auto unrecorded = store.TakeUnrecorded(false);
+      if (!unrecorded.has_value()) continue;
+      store.NoteRecorded(*unrecorded);
+      if (unrecorded->versions.empty()) continue;
+      const VersionSummary& newest = unrecorded->versions.back();
+      if (newest.origin != SnapshotOrigin::kRollback) continue;
+      ++taken;
+      mixed += unrecorded->pin->version == newest.rolled_back_to ? 0 : 1;
+    }
+  });
+  store.SetPin(Pin{2, now_, now_, "", {}, {}});
+  for (int i = 0; i < 20'000; ++i) {
+    const auto& back = old[i % 2];
+    store.AppendRollback(*back, now_, Pin{back->version, now_, now_, "", {}, {}});
+  }
+  over = true;
+  recorder.join();
+  EXPECT_GT(taken, 0);
+  EXPECT_EQ(mixed, 0);
 }
 
 TEST_F(SnapshotStoreTest, WhatTheDiskHasNotBeenToldOfIsNotKeptBeyondTheRetention) {

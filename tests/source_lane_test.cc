@@ -162,7 +162,7 @@ TEST_F(SourceLaneTest, FileSystemThatRefusesIsToldAndAskedAgain) {
 TEST_F(SourceLaneTest, RefusalIsLoggedAsViolationsAreWrittenEverywhere) {
   Write("a.yaml", "port: [80\n");
   Read();
-  EXPECT_EQ(Logged("a.yaml:2:1: yaml.syntax: "), 1) << log_text_.str();
+  EXPECT_EQ(Logged("a.yaml:2:1: yaml.syntax: "), 1) << log_text_->str();
 }
 
 TEST_F(SourceLaneTest, NoMoreViolationsThanTheApiListsAreKeptAndAllAreCounted) {

@@ -414,6 +414,24 @@ TEST_F(WatchHubTest, EndAllEndsEveryStreamAndRefusesNewOnes) {
   EXPECT_EQ(stream->received().size(), 1u) << "the WAITING status and nothing after the end";
 }
 
+TEST_F(WatchHubTest, AllClosedIsAwaitedNoLongerThanToTheLast) {
+  const SystemClock clock;
+  WatchHub hub(&clock, kLimits);
+  hub.Update(WaitingState());
+  hub.AwaitAllClosed(absl::InfiniteDuration());
+  const auto first = std::make_shared<RecordingStream>(&hub, &clock);
+  const auto last = std::make_shared<RecordingStream>(&hub, &clock);
+  ASSERT_TRUE(first->Open(Spec()).ok());
+  ASSERT_TRUE(last->Open(Spec()).ok());
+  first->Close();
+  hub.AwaitAllClosed(absl::Milliseconds(1));
+  EXPECT_EQ(hub.streams(), 1) << "the wait has an end";
+  std::thread closer([&] { last->Close(); });
+  hub.AwaitAllClosed(absl::InfiniteDuration());
+  EXPECT_EQ(hub.streams(), 0);
+  closer.join();
+}
+
 TEST_F(WatchHubTest, StreamOpenedWhileAllAreEndedIsRefusedOrEnds) {
   // So many files that a new view takes a while: then streams wait for each other to register, and
   // the end of all comes between, after some were let in and before they are registered.

@@ -2,12 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <set>
-#include <sstream>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +14,7 @@
 #include "server/base/error_reason.h"
 #include "server/fanout/watch_hub.h"
 #include "tests/fakes/fake_clock.h"
+#include "tests/fakes/log_text.h"
 #include "tests/fakes/recording_stream.h"
 #include "tests/fakes/snapshots.h"
 
@@ -60,13 +60,12 @@ class WatchHubWatchersTest : public testing::Test {
   std::string OnlyId() { return List().at(0).watch_id(); }
 
   std::vector<std::string> LogLines() const {
-    return absl::StrSplit(written_.str(), '\n', absl::SkipEmpty());
+    return absl::StrSplit(written_->str(), '\n', absl::SkipEmpty());
   }
 
   FakeClock clock_;
-  std::ostringstream written_;
-  Logger log_{LogFormat::kText, LogLevel::kInfo,
-              std::make_shared<spdlog::sinks::ostream_sink_mt>(written_)};
+  const std::shared_ptr<LogText> written_ = std::make_shared<LogText>();
+  Logger log_{LogFormat::kText, LogLevel::kInfo, written_};
   WatchHub hub_{&clock_, {1000, 1000, int64_t{16} << 20}, &log_};
   std::vector<std::shared_ptr<RecordingStream>> streams_;
 };

@@ -118,7 +118,7 @@ absl::StatusOr<std::unique_ptr<WatchSession>> WatchHub::Open(
   auto topic = Subscribe(spec, subscriber);
   MutexLock lock(&mu_);
   if (!topic.ok()) {
-    --streams_;
+    if (--streams_ == 0) none_open_.NotifyAll();
     return topic.status();
   }
   // EndAll may have passed between the look above and the subscription.
@@ -170,7 +170,7 @@ void WatchHub::Close(const WatchSession& session, const Subscriber* subscriber) 
     }
   }
   MutexLock lock(&mu_);
-  --streams_;
+  if (--streams_ == 0) none_open_.NotifyAll();
 }
 
 void WatchHub::EndAll(const absl::Status& status) {
@@ -186,6 +186,14 @@ void WatchHub::EndAll(const absl::Status& status) {
       topic->End(status);
       delivery_.Notify(topic);
     }
+  }
+}
+
+void WatchHub::AwaitAllClosed(absl::Duration most) {
+  const Instant deadline = clock_->Now() + most;
+  MutexLock lock(&mu_);
+  for (Instant now = clock_->Now(); streams_ > 0 && now < deadline; now = clock_->Now()) {
+    none_open_.WaitFor(&mu_, deadline - now);
   }
 }
 

@@ -59,6 +59,8 @@ class WatchHub final : public SourceStateSink {
 
   // Ends every stream with `status`, and refuses new ones with it.
   void EndAll(const absl::Status& status);
+  // Returns when no stream is open, or after `most`.
+  void AwaitAllClosed(absl::Duration most);
 
   // The newest state of a source. NOT_FOUND: no such source.
   absl::StatusOr<std::shared_ptr<const SourceState>> Find(const std::string& name) const;
@@ -108,6 +110,7 @@ class WatchHub final : public SourceStateSink {
   mutable Mutex mu_;
   std::map<std::string, std::shared_ptr<Source>> sources_ ABSL_GUARDED_BY(mu_);
   int64_t streams_ ABSL_GUARDED_BY(mu_) = 0;
+  CondVar none_open_;  // streams_ became 0
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);
 
   Delivery delivery_;  // last: its thread ends first

@@ -73,11 +73,12 @@ std::shared_ptr<const Snapshot> SnapshotStore::Append(Generation generation, con
 }
 
 std::shared_ptr<const Snapshot> SnapshotStore::AppendRollback(const Snapshot& old,
-                                                              absl::Time publish_time) {
+                                                              absl::Time publish_time, Pin pin) {
   std::vector<GenerationFile> files;
   files.reserve(old.files.size());
   for (const SnapshotFile& file : old.files) files.push_back({file.path, file.content});
   MutexLock lock(&mu_);
+  pin_ = std::move(pin);
   return AppendLocked(std::move(files), old.digest, publish_time, SnapshotOrigin::kRollback,
                       old.version);
 }

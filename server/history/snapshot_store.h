@@ -62,8 +62,10 @@ class SnapshotStore final : public RetainedVersions {
   // `digest` is its tree digest and differs from that of latest(). One call at a time.
   std::shared_ptr<const Snapshot> Append(Generation generation, const Sha256& digest,
                                          absl::Time publish_time);
-  // The same with the content of an older snapshot.
-  std::shared_ptr<const Snapshot> AppendRollback(const Snapshot& old, absl::Time publish_time);
+  // The same with the content of an older snapshot, held by `pin`. Both are recorded or neither: a
+  // pin to one version beside the content of another would not be what anybody asked for.
+  std::shared_ptr<const Snapshot> AppendRollback(const Snapshot& old, absl::Time publish_time,
+                                                 Pin pin);
 
   std::optional<Pin> pin() const;
   void SetPin(std::optional<Pin> pin);

@@ -263,8 +263,9 @@ absl::StatusOr<std::shared_ptr<const SourceState>> SourceLane::Rollback(
   }
   const std::optional<Pin> before = store_->pin();
   const bool renews = latest != nullptr && before.has_value() && before->version == order.version;
+  std::shared_ptr<const Snapshot> old;
   if (!renews) {
-    const auto old = store_->Find(order.version);
+    old = store_->Find(order.version);
     if (latest == nullptr || old == nullptr) {
       return ErrorWithReason(
           absl::StatusCode::kNotFound, kVersionNotRetained,
@@ -274,12 +275,13 @@ absl::StatusOr<std::shared_ptr<const SourceState>> SourceLane::Rollback(
     absl::Status valid = TryVersion(config_, schemas_, *old);
     if (!valid.ok()) return valid;
     HoldMountedLocked();
-    if (old->digest != latest->digest) {
-      said_.Published(*store_->AppendRollback(*old, context_.clock->WallNow()));
-    }
   }
   const Pin pin = PinForLocked(order, latest->digest);
-  store_->SetPin(pin);
+  if (old != nullptr && old->digest != latest->digest) {
+    said_.Published(*store_->AppendRollback(*old, context_.clock->WallNow(), pin));
+  } else {
+    store_->SetPin(pin);
+  }
   said_.Pinned(pin, renews);
   TellLocked();
   return state_;

@@ -7,9 +7,9 @@
 
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "server/serve/tcp_sockets.h"
 
 namespace confstream {
 namespace {
@@ -38,8 +38,6 @@ absl::Status CannotListen(const GrpcServerOptions& options, const std::string& a
 
 void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(kMaxRequestBytes);
-  // Without this a second server on the same port would get every other connection.
-  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
                               static_cast<int>(options.max_streams_per_connection));
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
@@ -64,55 +62,66 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
     HealthReporter* health) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  std::unique_ptr<GrpcServer> server(new GrpcServer);
+  if (absl::Status listening = server->Listen(options); !listening.ok()) return listening;
+
   grpc::ServerBuilder builder;
   SetLimits(options, &builder);
-  std::vector<int> ports(options.listen.size(), 0);
-  std::vector<UnixSocket> sockets;
-  for (size_t i = 0; i < options.listen.size(); ++i) {
-    std::string address = options.listen[i];
-    if (absl::string_view path = address; absl::ConsumePrefix(&path, "unix:")) {
-      auto socket = UnixSocket::Prepare(std::string(path));
-      if (!socket.ok()) return CannotListen(options, address, socket.status().message());
-      address = absl::StrCat("unix:", socket->path_to_bind());
-      sockets.push_back(*std::move(socket));
-    }
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &ports[i]);
-  }
+  using Experimental = grpc::ServerBuilder::experimental_type;
+  server->connections_ = builder.experimental().AddExternalConnectionAcceptor(
+      Experimental::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
   for (grpc::Service* service : services) builder.RegisterService(service);
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  std::vector<std::string> addresses;
-  auto socket = sockets.begin();
-  for (size_t i = 0; i < options.listen.size(); ++i) {
-    const std::string& address = options.listen[i];
-    const bool is_unix = absl::StartsWith(address, "unix:");
-    // gRPC gives Unix sockets the port 1.
-    if (ports[i] <= 0) {
-      return CannotListen(options, address,
-                          is_unix ? "a socket cannot be made in its directory"
-                                  : "the address is in use, or not of this machine, or not "
-                                    "permitted");
-    }
-    if (is_unix && server != nullptr) {
-      if (const absl::Status shown = (socket++)->Show(); !shown.ok()) {
-        return CannotListen(options, address, shown.message());
-      }
-    }
-    addresses.push_back(is_unix ? address : BoundAddress(address, ports[i]));
-  }
-  if (server == nullptr) {
+  server->server_ = builder.BuildAndStart();
+  if (server->server_ == nullptr) {
     return absl::FailedPreconditionError("the gRPC server cannot start; the lines above say why");
   }
-  health->Start(server->GetHealthCheckService());
-  return std::unique_ptr<GrpcServer>(
-      new GrpcServer(std::move(sockets), std::move(server), std::move(addresses)));
+  health->Start(server->server_->GetHealthCheckService());
+  // Not before gRPC has started: it would lose the connections.
+  server->acceptor_ = std::make_unique<ConnectionAcceptor>(
+      server->Listeners(),
+      [entrance = server->connections_.get()](UniqueFd connection, int listener) {
+        grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+        parameters.listener_fd = listener;
+        parameters.fd = connection.Release();
+        entrance->HandleNewConnection(&parameters);
+      },
+      &server->clock_, options.log);
+  return server;
+}
+
+absl::Status GrpcServer::Listen(const GrpcServerOptions& options) {
+  for (const std::string& address : options.listen) {
+    if (absl::string_view path = address; absl::ConsumePrefix(&path, "unix:")) {
+      auto socket = UnixSocket::Listen(std::string(path));
+      if (!socket.ok()) return CannotListen(options, address, socket.status().message());
+      unix_sockets_.push_back(*std::move(socket));
+      addresses_.push_back(address);
+      continue;
+    }
+    auto sockets = TcpSockets::Listen(address, absl::Milliseconds(kKeepaliveTimeoutMs));
+    if (!sockets.ok()) return CannotListen(options, address, sockets.status().message());
+    addresses_.push_back(BoundAddress(address, sockets->port));
+    for (UniqueFd& fd : sockets->fds) tcp_sockets_.push_back(std::move(fd));
+  }
+  return absl::OkStatus();
+}
+
+std::vector<int> GrpcServer::Listeners() const {
+  std::vector<int> listeners;
+  for (const UniqueFd& socket : tcp_sockets_) listeners.push_back(socket.get());
+  for (const UnixSocket& socket : unix_sockets_) listeners.push_back(socket.fd());
+  return listeners;
 }
 
 GrpcServer::~GrpcServer() { Shutdown(absl::ZeroDuration()); }
 
 void GrpcServer::Shutdown(absl::Duration grace) {
+  if (acceptor_ == nullptr) return;  // it has not started
+  acceptor_->Stop();
+  tcp_sockets_.clear();
+  unix_sockets_.clear();
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
-  sockets_.clear();
 }
 
 }  // namespace confstream

@@ -11,6 +11,10 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/base/log.h"
+#include "server/base/unique_fd.h"
+#include "server/serve/connection_acceptor.h"
 #include "server/serve/health_reporter.h"
 #include "server/serve/unix_socket.h"
 
@@ -21,6 +25,7 @@ struct GrpcServerOptions {
   std::string flag;                 // that says so, as errors name it
   int64_t max_streams_per_connection = 0;
   int reflection_threads = 0;
+  Logger* log = nullptr;  // for connections that are refused; may be null, must outlive the server
 };
 
 // Serves from Start() to Shutdown(). Thread-compatible: main owns it.
@@ -36,20 +41,24 @@ class GrpcServer {
   // The addresses listened on, with the port that was chosen where port 0 was asked for.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Takes no new calls, waits for those under way up to `grace`, then cancels them; returns when
-  // all are gone.
+  // Takes no new connections and calls, waits for those under way up to `grace`, then cancels them;
+  // returns when all are gone.
   void Shutdown(absl::Duration grace);
 
  private:
-  GrpcServer(std::vector<UnixSocket> sockets, std::unique_ptr<grpc::Server> server,
-             std::vector<std::string> addresses)
-      : sockets_(std::move(sockets)),
-        server_(std::move(server)),
-        addresses_(std::move(addresses)) {}
+  GrpcServer() = default;
 
-  std::vector<UnixSocket> sockets_;  // outlive the server, which closes them
-  const std::unique_ptr<grpc::Server> server_;
-  const std::vector<std::string> addresses_;
+  absl::Status Listen(const GrpcServerOptions& options);
+  // The sockets that connections come by.
+  std::vector<int> Listeners() const;
+
+  const SystemClock clock_{};
+  std::vector<std::string> addresses_;
+  std::vector<UniqueFd> tcp_sockets_;
+  std::vector<UnixSocket> unix_sockets_;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;  // gRPC's entrance
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<ConnectionAcceptor> acceptor_;
 };
 
 }  // namespace confstream

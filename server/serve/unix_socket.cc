@@ -24,21 +24,31 @@ absl::Status Failed(absl::string_view what) {
   return Refused(absl::StrCat(what, ": ", std::strerror(errno)));
 }
 
+// REQUIRES: `path` fits, as those of settings do and those that lead through a descriptor.
+sockaddr_un AddressOf(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  return address;
+}
+
+UniqueFd NewSocket() {
+  return UniqueFd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
 // 0: somebody answers; else the errno that says why not.
 int TryToConnect(const std::string& path) {
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  sockaddr_un address{};
+  const UniqueFd fd = NewSocket();
   if (!fd.valid()) return errno;
+  const sockaddr_un address = AddressOf(path);
   if (path.size() >= sizeof(address.sun_path)) return ENAMETOOLONG;
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   const bool connected =
       connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
   // A server that is so busy that its queue is full answers, too.
   return connected || errno == EAGAIN ? 0 : errno;
 }
 
-// A lock on a directory. Those who take it wait for one another only as long as Show() takes.
+// A lock on a directory. Those who take it wait for one another only as long as Listen() takes.
 class DirectoryLock {
  public:
   explicit DirectoryLock(int directory) : directory_(directory) { flock(directory_, LOCK_EX); }
@@ -53,10 +63,9 @@ class DirectoryLock {
 UnixSocket::UnixSocket(std::string path, UniqueFd directory)
     : path_(std::move(path)),
       name_(path_.substr(path_.rfind('/') + 1)),
-      bound_(absl::StrCat(".confstream-", RandomId())),
       directory_(std::move(directory)) {}
 
-absl::StatusOr<UnixSocket> UnixSocket::Prepare(const std::string& path) {
+absl::StatusOr<UnixSocket> UnixSocket::Listen(const std::string& path) {
   const std::string directory = path.substr(0, path.rfind('/') + 1);
   UniqueFd fd(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return Failed(absl::StrCat("its directory ", directory, " cannot be opened"));
@@ -64,22 +73,20 @@ absl::StatusOr<UnixSocket> UnixSocket::Prepare(const std::string& path) {
   if (faccessat(socket.directory_.get(), ".", W_OK | X_OK, AT_EACCESS) != 0) {
     return Failed(absl::StrCat("its directory ", directory, " cannot be written"));
   }
+  const DirectoryLock lock(socket.directory_.get());
   if (absl::Status free = socket.CheckFree(); !free.ok()) return free;
+  if (absl::Status made = socket.Make(); !made.ok()) return made;
   return socket;
 }
 
 UnixSocket::~UnixSocket() {
   if (!directory_.valid()) return;  // moved from
   struct stat info {};
-  if (!shown_.has_value() || fstatat(directory_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW)) {
+  if (!made_.has_value() || fstatat(directory_.get(), name_.c_str(), &info, AT_SYMLINK_NOFOLLOW)) {
     return;
   }
-  const bool ours = shown_ == std::pair<dev_t, ino_t>(info.st_dev, info.st_ino);
+  const bool ours = made_ == std::pair<dev_t, ino_t>(info.st_dev, info.st_ino);
   if (ours) unlinkat(directory_.get(), name_.c_str(), 0);
-}
-
-std::string UnixSocket::path_to_bind() const {
-  return absl::StrCat("/proc/self/fd/", directory_.get(), "/", bound_);
 }
 
 absl::Status UnixSocket::CheckFree() const {
@@ -100,16 +107,25 @@ absl::Status UnixSocket::CheckFree() const {
   return Failed("it cannot be told whether another server is there");
 }
 
-absl::Status UnixSocket::Show() {
-  const DirectoryLock lock(directory_.get());
-  if (absl::Status free = CheckFree(); !free.ok()) return free;
-  struct stat info {};
+absl::Status UnixSocket::Make() {
   const int directory = directory_.get();
-  if (fstatat(directory, bound_.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
-      renameat(directory, bound_.c_str(), directory, name_.c_str()) != 0) {
-    return Failed("the socket cannot be given its name");
+  const std::string first_name = absl::StrCat(".confstream-", RandomId());
+  // Through the descriptor, so that it is short, however long the directory's path is.
+  const sockaddr_un address = AddressOf(absl::StrCat("/proc/self/fd/", directory, "/", first_name));
+  socket_ = NewSocket();
+  if (!socket_.valid() ||
+      bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return Failed("a socket cannot be made in its directory");
   }
-  shown_.emplace(info.st_dev, info.st_ino);
+  struct stat info {};
+  if (listen(socket_.get(), SOMAXCONN) != 0 ||
+      fstatat(directory, first_name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 ||
+      renameat(directory, first_name.c_str(), directory, name_.c_str()) != 0) {
+    absl::Status failed = Failed("the socket cannot be given its name");
+    unlinkat(directory, first_name.c_str(), 0);
+    return failed;
+  }
+  made_.emplace(info.st_dev, info.st_ino);
   return absl::OkStatus();
 }
 

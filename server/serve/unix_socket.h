@@ -1,4 +1,4 @@
-// The path of a Unix socket that a server listens on.
+// A Unix socket that a server listens on, and its name.
 
 #ifndef CONFSTREAM_SERVER_SERVE_UNIX_SOCKET_H_
 #define CONFSTREAM_SERVER_SERVE_UNIX_SOCKET_H_
@@ -15,38 +15,36 @@
 
 namespace confstream {
 
-// gRPC removes whatever socket there is at the path that it binds, when it begins and when it ends,
-// even if another server listens there. So it is given a path of its own, and the socket gets its
-// name once it is known that nobody answers to it; the name is taken away at the end if it is still
-// ours. Thread-compatible.
+// The socket is made under a name of its own, and gets its path once it listens and it is known
+// that nobody answers there: so the path of a server that was killed is taken over at once, and
+// that of one that runs never is. The name is taken away at the end if it is still ours.
+// Thread-compatible.
 class UnixSocket {
  public:
-  // FAILED_PRECONDITION: somebody answers at `path`, or it is no socket, or its directory cannot be
-  // opened.
-  static absl::StatusOr<UnixSocket> Prepare(const std::string& path);
+  // Listens at `path`. FAILED_PRECONDITION: somebody answers there, or it is no socket, or none can
+  // be made in its directory.
+  static absl::StatusOr<UnixSocket> Listen(const std::string& path);
   ~UnixSocket();
   UnixSocket(UnixSocket&&) = default;
   UnixSocket(const UnixSocket&) = delete;
   UnixSocket& operator=(const UnixSocket&) = delete;
 
-  // Where the server is to bind. It leads through a descriptor, so it is short whatever `path` is.
-  std::string path_to_bind() const;
-
-  // Gives the socket that was bound there its name, in place of one that a server left which was
-  // killed. Errors as Prepare(): somebody may have come meanwhile.
-  absl::Status Show();
+  // Non-blocking; for accept(). Ends with this.
+  int fd() const { return socket_.get(); }
 
  private:
   UnixSocket(std::string path, UniqueFd directory);
 
   // OK: nothing is at the path, or a socket that nobody answers on.
   absl::Status CheckFree() const;
+  // Makes the socket, and puts it in the place of what is at the path.
+  absl::Status Make();
 
   std::string path_;
-  std::string name_;   // the last component of path_
-  std::string bound_;  // the name that the socket is bound under
+  std::string name_;  // the last component of path_
   UniqueFd directory_;
-  std::optional<std::pair<dev_t, ino_t>> shown_;  // what is ours at the path
+  UniqueFd socket_;
+  std::optional<std::pair<dev_t, ino_t>> made_;  // what is ours at the path
 };
 
 }  // namespace confstream

@@ -310,7 +310,8 @@ bool SnapshotReader::StillTheSame(const ResolvedPath& route, const Listed& liste
 }
 
 void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
-  if (!AsRemembered(route, listed)) unchanged_since_ = began_at_;
+  // Not since the reading began: a file system that hung may have shown it a moment ago.
+  if (!AsRemembered(route, listed)) unchanged_since_ = clock_->Now();
   absl::flat_hash_map<std::string, Remembered> now;
   now.reserve(listed.files.size());
   for (const OpenFile& file : listed.files) {

@@ -119,7 +119,7 @@ class SnapshotReader {
   FileId remembered_root_;
   absl::flat_hash_map<std::string, Remembered> remembered_;  // by path
   std::vector<FileStat> remembered_directories_;
-  Instant unchanged_since_;  // when the first reading began that found all as it was remembered
+  Instant unchanged_since_;  // when all was first found as it is remembered
   bool is_volume_ = false;   // has been a Kubernetes volume once, and stays one
   MountCheck mount_check_;
   absl::Time began_;  // when the reading under way began

@@ -43,7 +43,7 @@ class AttackConnectionsTest(AttackTest):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        self.connection_count = min(10000, hard - 1000)
+        self.connection_count = min(10000, hard // 2)
         self.besiege({"demo": Volume(self.path("volume"), {"good": b"1"}).path})
 
     def connect(self, greets=True):

@@ -73,7 +73,13 @@ class Server:
         """Sends SIGHUP and waits until `message` is logged once more than before."""
         before = len(self.log(message))
         self.process.send_signal(signal.SIGHUP)
-        await_true(lambda: len(self.log(message)) > before, f"the log line `{message}`")
+
+        def logged():
+            if self.process.poll() is not None:
+                raise AssertionError(f"confstreamd ended with {self.process.returncode}")
+            return len(self.log(message)) > before
+
+        await_true(logged, f"the log line `{message}`")
 
     def log(self, message=None):
         """All lines of the log so far, or those with this message, as dicts."""

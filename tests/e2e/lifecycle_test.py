@@ -8,6 +8,7 @@ import unittest
 
 import grpc
 
+from attack_http2 import DATA, GOAWAY, HEADERS, PING, WATCH, Connection
 from confstream.internal import grpc_protocols_pb2
 from confstream.v1 import config_service_pb2 as pb
 from harness import DEADLINE, EndToEndTest, await_true
@@ -34,6 +35,23 @@ class ShutdownTest(EndToEndTest):
             delays.add(ending.retry_seconds)
         self.assertGreater(len(delays), 10)
         self.assertEqual(server.log()[-1]["message"], "stopped")
+
+    def test_sigterm_ends_streams_before_connections_so_that_no_client_loses_the_reason(self):
+        server = self.serve()
+        connections = [Connection(server.address) for _ in range(20)]
+        frames = [connection.frames() for connection in connections]
+        for connection, of_it in zip(connections, frames):
+            self.addCleanup(connection.close)
+            call, _ = connection.call(WATCH, pb.WatchRequest(source="demo", path_globs=["a"]))
+            connection.send(call)
+            self.assertIn(DATA, (kind for kind, _, _, _ in of_it))
+        server.process.send_signal(signal.SIGTERM)
+        for of_it in frames:
+            kinds = [kind for kind, _, _, _ in of_it]
+            # The client's answer to the last ping is what the server closes the connection upon.
+            self.assertLess(kinds.index(HEADERS), kinds.index(GOAWAY), kinds)
+            self.assertIn(PING, kinds[kinds.index(GOAWAY) :])
+        self.assertEqual(server.wait(), 0)
 
     def test_sigterm_tells_health_watchers_not_serving_before_it_cuts_them(self):
         server = self.serve(shutdown_grace="2s")

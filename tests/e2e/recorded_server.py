@@ -104,7 +104,9 @@ class RecordedServer:
         self._server.process.send_signal(getattr(signal, f"SIG{name}"))
 
     def reload(self, without=()):
-        """SIGHUP, with all sources but those."""
+        """SIGHUP, with all sources but those. Without effect if it has ended."""
+        if self.has_ended():
+            return
         sources = {name: path for name, path in self._sources.items() if name not in without}
         self._recorder.add(records.Configured(run=self.run, sources=tuple(sources)))
         self._server.configure(sources, **self._settings)

@@ -227,6 +227,7 @@ class StreamEnded(Record):
     reason: str = ""
     retry_seconds: float = 0.0
     asked: bool = False  # by the client
+    sentence: str = ""
 
 
 @record

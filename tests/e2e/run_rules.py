@@ -145,12 +145,15 @@ class RunRules:
             if stream.last is None or stream.was_paused:
                 return []
             if (code, ended.reason) != ("UNAVAILABLE", "DRAINING") or ended.retry_seconds <= 0:
-                return [(9, f"{name} ended with {code} {ended.reason} {ended.retry_seconds} at SIGTERM")]
+                told = f"{code} {ended.reason} {ended.retry_seconds} ({ended.sentence})"
+                return [(9, f"{name} ended with {told} at SIGTERM")]
             self._retries.append(ended.retry_seconds)
             return []
         stalled = stream.was_paused and code == "CANCELLED"
         never_open = stream.last is None and code == "UNAVAILABLE"
-        return [] if stalled or never_open else [(4, f"{name} ended with {code} {ended.reason}; nobody asked for it")]
+        if stalled or never_open:
+            return []
+        return [(4, f"{name} ended with {code} {ended.reason} ({ended.sentence}); nobody asked for it")]
 
     def stream_is_open(self, stream):
         """It is open when all has come to rest."""

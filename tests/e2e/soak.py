@@ -8,6 +8,7 @@ has to end at the newest valid content. One seed decides what is done; when thin
 import argparse
 import collections
 import contextlib
+import math
 import os
 import random
 import resource
@@ -113,9 +114,7 @@ class Soak:
             self._act(name)
             done += 1
             time.sleep(min(1.0, self._chance.expovariate(1 / 0.1)))
-            for when, what in [each for each in self._later if each[0] <= time.monotonic()]:
-                self._later.remove((when, what))
-                what()
+            self._end_what_lasts(until=time.monotonic())
             if done % BETWEEN_QUIETS == 0:
                 self._be_quiet()
         if not self.checker.broken:
@@ -123,8 +122,7 @@ class Soak:
 
     def close(self):
         """Ends all that was started."""
-        for _, what in self._later:
-            what()
+        self._end_what_lasts()
         for client in self._clients + self._processes:
             client.stop()
         for source in self._sources:
@@ -135,27 +133,34 @@ class Soak:
                 subprocess.run(["umount", self._server.state], check=True)
 
     def _act(self, name):
-        action = getattr(self, "_" + name.replace(" ", "_"))
-        told = None
-        try:
-            told = action()
-        except (AssertionError, OSError, grpc.RpcError):
-            if not self._server.has_ended():
-                raise
+        told = self._try(getattr(self, "_" + name.replace(" ", "_")))
         if self._server.has_ended():
             self._server.close()  # and the checker knows that nobody asked for it
         self.actions[told or name] += 1
 
     def _be_quiet(self):
-        for _, what in self._later:
-            what()
-        self._later = []
+        self._end_what_lasts()
         begun = time.monotonic()
         names = [client.name for client in self._clients + self._processes]
         self._server.come_to_rest(self.checker, names, QUIET_SECONDS)
         self.settling.append(time.monotonic() - begun)
         if not self.checker.broken:
             self.samples.append(self._server.sample())
+
+    def _try(self, action):
+        """A server that ended by itself fails what is done to it, and the checker is to say so."""
+        try:
+            return action()
+        except (AssertionError, OSError, grpc.RpcError):
+            if not self._server.has_ended():
+                raise
+            return None
+
+    def _end_what_lasts(self, until=math.inf):
+        over = [each for each in self._later if each[0] <= until]
+        self._later = [each for each in self._later if each[0] > until]
+        for _, what in over:
+            self._try(what)
 
     def _in(self, least, most, what):
         self._later.append((time.monotonic() + self._chance.uniform(least, most), what))
@@ -202,10 +207,12 @@ class Soak:
         client.report(outcome, "soak" if outcome == pb.OUTCOME_REJECTED else "")
 
     def _kill(self):
+        self._answer_again()
         self._server.kill()
         self._start()
 
     def _terminate(self):
+        self._answer_again()
         self._server.terminate()
         self._start()
 
@@ -229,6 +236,12 @@ class Soak:
         source = next(source for source in self._sources if source.name == "hanging")
         source.hang()
         self._in(0.5, 6.0, source.answer_again)
+
+    def _answer_again(self):
+        """A thread whose request FUSE's server has taken cannot be ended by anybody, not by SIGKILL either."""
+        for source in self._sources:
+            if source.name == "hanging":
+                source.answer_again()
 
     def _reload(self):
         self._server.reload(without=self._removed)

@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 
+from harness import await_true
 from soak_sources import GONE, NUMBERED, SPOILT, Source
 
 
@@ -106,10 +106,7 @@ class HangingSource(PlainSource):
         fresh = "attr_timeout=0,entry_timeout=0,negative_timeout=0"
         self._mounted = mounted
         self._fuse = subprocess.Popen(["bindfs", "-f", "-o", fresh, behind, mounted], stdin=subprocess.DEVNULL)
-        while not os.path.ismount(mounted):
-            if self._fuse.poll() is not None:
-                raise AssertionError(f"bindfs ended with code {self._fuse.returncode}")
-            time.sleep(0.01)
+        await_true(lambda: os.path.ismount(mounted), "the mount of bindfs")
 
     def hang(self):
         self._fuse.send_signal(signal.SIGSTOP)

@@ -233,5 +233,6 @@ class Watch:
                 reason=ending.reason,
                 retry_seconds=ending.retry_seconds or 0.0,
                 asked=self._asked or self._fault is not None,
+                sentence=ending.message or "",
             )
         )
