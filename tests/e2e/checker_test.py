@@ -515,6 +515,10 @@ class PinTest(CheckerTest):
         self.story.roll_back(1, 3, self.a, persisted=False).kill().start().see(4, self.b)
         self.expect_right()
 
+    def test_a_pin_ends_when_the_files_get_the_pinned_content(self):
+        self.story.roll_back(1, 3, self.a).quiet(3, self.a, pin_version=1).change(self.a).quiet(3, self.a)
+        self.expect_right()
+
     def test_a_rollback_publishes_other_content(self):
         self.story.open().first(2, self.b).roll_back(2, 3, self.a)
         self.expect(8, "instead of")

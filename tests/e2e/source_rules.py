@@ -26,7 +26,7 @@ class SourceRules:
         self._read = 0  # the change whose content was published last
         self._at_rest = False  # all that was done was also seen
         self._pinned = Pinned.NO
-        self._before_rollback = Pinned.NO
+        self._before_rollback = (Pinned.NO, "")  # and what was served
         self._rollback = None  # the RollbackEnded that pinned it
         self._replaced = ""  # digest of what the rollback replaced
         self._held_off = set()  # digests that do not end the pin
@@ -66,10 +66,10 @@ class SourceRules:
         return broken
 
     def rollback_begins(self):
-        self._before_rollback, self._pinned = self._pinned, Pinned.PERHAPS
+        self._before_rollback, self._pinned = (self._pinned, self.served), Pinned.PERHAPS
 
     def rolled_back(self, ended):
-        before, broken = self._before_rollback, []
+        (before, replaced), broken = self._before_rollback, []
         if ended.new_version:
             old = self.versions.get((ended.epoch, ended.version), ended.digest)
             if old != ended.digest:
@@ -79,7 +79,7 @@ class SourceRules:
             if self._at_rest:
                 self._pinned = Pinned.YES
                 if before is not Pinned.YES:
-                    self._replaced = self.served
+                    self._replaced = replaced
                 self._held_off = {self._replaced, self.newest} - {""}
             self.served = ended.digest
         elif before is Pinned.NO and not ended.unknown:
