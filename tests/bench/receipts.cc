@@ -19,8 +19,11 @@ void Receipts::NotePublished(int64_t number, int64_t began_ns) {
   began_ns_.at(static_cast<size_t>(number)) = began_ns;
 }
 
-void Receipts::NoteReceived(size_t watcher, const std::vector<PayloadStamp>& stamps,
+void Receipts::NoteReceived(size_t watcher, const std::vector<PayloadStamp>& stamps, size_t bytes,
                             int64_t now_ns) {
+  if (!stamps.empty() && stamps.back().number > warm_up_) {
+    received_bytes_ += static_cast<int64_t>(bytes);
+  }
   for (const PayloadStamp& stamp : stamps) {
     if (stamp.number < 0 || stamp.number > last_ ||
         began_ns_[static_cast<size_t>(stamp.number)] != stamp.time_ns) {

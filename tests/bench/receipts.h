@@ -27,9 +27,10 @@ class Receipts {
   void NoteOpen() { ++open_; }
   // A watcher's stream ended.
   void NoteFailure() { ++failed_; }
-  // A message came with these payloads, at `now_ns`. A watcher has an update once it has this one
-  // or a later one. Crashes on a payload that was never published: the server is broken.
-  void NoteReceived(size_t watcher, const std::vector<PayloadStamp>& stamps, int64_t now_ns);
+  // A message of `bytes` came with these payloads, at `now_ns`. A watcher has an update once it has
+  // this one or a later one. Crashes on a payload that was never published: the server is broken.
+  void NoteReceived(size_t watcher, const std::vector<PayloadStamp>& stamps, size_t bytes,
+                    int64_t now_ns);
 
   int64_t open() const { return open_; }
   int64_t failed() const { return failed_; }
@@ -40,6 +41,8 @@ class Receipts {
   // Of the measured updates: payloads received, and updates that a later one made superfluous.
   int64_t deliveries() const { return deliveries_; }
   int64_t skipped() const { return skipped_; }
+  // Of the messages that had a measured update.
+  int64_t received_bytes() const { return received_bytes_; }
   // For the measured updates in order: the times from the beginning of publishing until a watcher
   // had it, one for each watcher that did, ascending.
   std::vector<std::vector<int64_t>> SortedLatencies() const;
@@ -58,6 +61,7 @@ class Receipts {
   std::atomic<int64_t> at_last_ = 0;
   std::atomic<int64_t> deliveries_ = 0;
   std::atomic<int64_t> skipped_ = 0;
+  std::atomic<int64_t> received_bytes_ = 0;
 };
 
 }  // namespace confstream

@@ -17,10 +17,11 @@ class ReceiptsTest : public testing::Test {
     for (int64_t number = 0; number <= 3; ++number) receipts_.NotePublished(number, 10 * number);
   }
 
-  void Receive(size_t watcher, const std::vector<int64_t>& numbers, int64_t now_ns) {
+  void Receive(size_t watcher, const std::vector<int64_t>& numbers, int64_t now_ns,
+               size_t bytes = 0) {
     std::vector<PayloadStamp> stamps;
     for (const int64_t number : numbers) stamps.push_back({number, 10 * number});
-    receipts_.NoteReceived(watcher, stamps, now_ns);
+    receipts_.NoteReceived(watcher, stamps, bytes, now_ns);
   }
 
   Receipts receipts_;
@@ -68,6 +69,15 @@ TEST_F(ReceiptsTest, WhatComesAgainCountsOnce) {
 TEST_F(ReceiptsTest, WhatWasNeverPublishedEndsTheProgram) {
   EXPECT_DEATH(receipts_.NoteReceived(0, {{2, 999}}, 45), "never published");
   EXPECT_DEATH(receipts_.NoteReceived(0, {{4, 40}}, 45), "never published");
+}
+
+TEST_F(ReceiptsTest, BytesAreThoseOfMeasuredUpdates) {
+  Receive(0, {0}, 5, 1000);
+  Receive(0, {1}, 12, 1000);
+  Receive(0, {}, 13, 1000);
+  Receive(0, {2}, 27, 30);
+  Receive(1, {2}, 28, 40);
+  EXPECT_EQ(receipts_.received_bytes(), 70);
 }
 
 }  // namespace

@@ -17,13 +17,23 @@ import subprocess
 import sys
 import time
 
+import delta
 import fanout
+import idle_cost
 import idle_memory
 import propagation
 import report
 import servers
+import stalled
 
-BENCHMARKS = {"propagation": propagation, "fanout": fanout, "idle-memory": idle_memory}
+BENCHMARKS = {
+    "propagation": propagation,
+    "fanout": fanout,
+    "idle-memory": idle_memory,
+    "stalled": stalled,
+    "delta": delta,
+    "idle-cost": idle_cost,
+}
 
 
 @dataclasses.dataclass

@@ -64,16 +64,27 @@ class Server:
 
 
 class Confstreamd(Server):
-    """confstreamd with its defaults, serving a volume on tmpfs as the source `bench`."""
+    """confstreamd with its defaults, serving a volume on tmpfs as the source `bench`.
+
+    Further sources, `bench-2` and so on, are directories with one file each.
+    """
 
     kind = "confstream"
 
+    def __init__(self, programs, tmpfs, sources=1):
+        self.sources = ["bench", *(f"bench-{number}" for number in range(2, sources + 1))]
+        super().__init__(programs, tmpfs)
+
     def _start(self, programs):
-        self.feed = os.path.join(self.directory, "volume")
-        command = [
-            os.path.join(programs, "confstreamd"), "--source", f"bench={self.feed}", "--listen", "127.0.0.1:0",
-            "--log-format", "json",
-        ]
+        self.feed = os.path.join(self.directory, self.sources[0])
+        command = [os.path.join(programs, "confstreamd"), "--listen", "127.0.0.1:0", "--log-format", "json"]
+        for source in self.sources:
+            directory = os.path.join(self.directory, source)
+            command += ["--source", f"{source}={directory}"]
+            if directory != self.feed:
+                os.mkdir(directory)
+                with open(os.path.join(directory, "file"), "w", encoding="utf-8") as file:
+                    file.write("as it is\n")
         self._spawn(command, {})
         return self._await(self._ready, "confstreamd")
 

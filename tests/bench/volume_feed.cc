@@ -14,9 +14,14 @@ VolumeFeed::VolumeFeed(const std::string& directory, std::string file)
   };
 }
 
+void VolumeFeed::AddFile(const std::string& name, std::string content) {
+  files_[name] = std::move(content);
+}
+
 absl::StatusOr<int64_t> VolumeFeed::Publish(const std::string& payload) {
+  files_[file_] = payload;
   try {
-    volume_.Swap({{file_, payload}});
+    volume_.Swap(files_);
   } catch (const std::system_error& error) {
     return absl::UnavailableError(error.what());
   }

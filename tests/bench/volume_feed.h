@@ -17,11 +17,15 @@ class VolumeFeed final : public Feed {
   // std::system_error if it cannot be.
   VolumeFeed(const std::string& directory, std::string file);
 
+  // A key that is part of every generation from now on.
+  void AddFile(const std::string& name, std::string content);
+
   // Returns the time just before `..data` is renamed.
   absl::StatusOr<int64_t> Publish(const std::string& payload) override;
 
  private:
   const std::string file_;
+  KubeletVolume::Payload files_;
   int64_t committed_ns_ = 0;
   KubeletVolume volume_;
 };

@@ -11,11 +11,15 @@ WatchCall::WatchCall(grpc::GenericStub* stub, grpc::CompletionQueue* queue,
   call_->StartCall(this);
 }
 
+WatchCall::WatchCall(grpc::GenericStub* stub, grpc::CompletionQueue* queue,
+                     const WatchMethod* method)
+    : WatchCall(stub, queue, method, 0, 0, nullptr) {}
+
 bool WatchCall::Proceed(bool ok) {
   if (step_ == Step::kEnding) return false;
   if (!ok) {
     step_ = Step::kEnding;
-    receipts_->NoteFailure();
+    if (receipts_ != nullptr) receipts_->NoteFailure();
     call_->Finish(&status_, this);
     return true;
   }
@@ -30,13 +34,18 @@ bool WatchCall::Proceed(bool ok) {
     case Step::kReading:
       if (!open_) receipts_->NoteOpen();
       open_ = true;
-      receipts_->NoteReceived(watcher_, FindPayloads(message_, payload_bytes_),
+      receipts_->NoteReceived(watcher_, FindPayloads(message_, payload_bytes_), message_.Length(),
                               MonotonicNanoseconds());
       break;
     case Step::kEnding:
       break;
   }
-  call_->Read(&message_, this);
+  if (receipts_ != nullptr) {
+    call_->Read(&message_, this);
+  } else {
+    step_ = Step::kEnding;
+    call_->Finish(&status_, this);
+  }
   return true;
 }
 

@@ -28,6 +28,8 @@ class WatchCall {
   // Starts the call; its events come with this object as their tag. The pointers must outlive it.
   WatchCall(grpc::GenericStub* stub, grpc::CompletionQueue* queue, const WatchMethod* method,
             size_t payload_bytes, size_t watcher, Receipts* receipts);
+  // One that asks, and reads nothing of what comes.
+  WatchCall(grpc::GenericStub* stub, grpc::CompletionQueue* queue, const WatchMethod* method);
 
   // Takes an event. False: the stream has ended, and no more events come.
   bool Proceed(bool ok);
@@ -46,7 +48,7 @@ class WatchCall {
   const WatchMethod* const method_;
   const size_t payload_bytes_;
   const size_t watcher_;
-  Receipts* const receipts_;
+  Receipts* const receipts_;  // null: nothing is read
   grpc::ClientContext context_;
   std::unique_ptr<grpc::GenericClientAsyncReaderWriter> call_;
   Step step_ = Step::kStarting;

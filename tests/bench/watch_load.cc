@@ -57,7 +57,7 @@ struct Options {
   std::string server;
   std::string address;
   std::string feed;
-  std::string source = "bench";
+  std::vector<std::string> sources = {"bench"};
   std::string file = "payload";
   pid_t pid = 0;
   int watchers = 1;
@@ -67,11 +67,22 @@ struct Options {
   int updates = 0;
   int warm_up = 0;
   bool bandwidth_probes = true;  // as gRPC's clients do by default
+  bool deltas = false;
+  int other_files = 0;  // of the volume, beside the one that changes
+  int other_bytes = 65536;
+  int stalled = 0;   // streams that read nothing, each on a connection of its own
+  double still = 0;  // seconds
 };
 
 std::unique_ptr<Feed> MakeFeed(const Options& options) {
   if (options.server == "confstream") {
-    return std::make_unique<VolumeFeed>(options.feed, options.file);
+    auto feed = std::make_unique<VolumeFeed>(options.feed, options.file);
+    // Their names come after that of the file that changes, where FindPayloads() looks.
+    for (int i = 0; i < options.other_files; ++i) {
+      feed->AddFile(absl::StrCat("unchanged-", i),
+                    std::string(static_cast<size_t>(options.other_bytes), 'x'));
+    }
+    return feed;
   }
   if (options.server == "etcd") return std::make_unique<EtcdFeed>(options.address, kEtcdKey);
   auto feed = SocketFeed::Connect(options.feed);
@@ -79,14 +90,16 @@ std::unique_ptr<Feed> MakeFeed(const Options& options) {
   return *std::move(feed);
 }
 
-WatchMethod MethodOf(const Options& options) {
+WatchMethod MethodOf(const Options& options, const std::string& source) {
   if (options.server == "etcd") {
     etcdserverpb::WatchRequest request;
     request.mutable_create_request()->set_key(kEtcdKey);
     return {"/etcdserverpb.Watch/Watch", request.SerializeAsString(), false};
   }
   v1::WatchRequest request;
-  request.set_source(options.source);
+  request.set_source(source);
+  if (options.deltas) request.set_mode(v1::WATCH_MODE_DELTA);
+  request.mutable_heartbeat_interval();  // none: only updates are measured
   return {"/confstream.v1.ConfigService/Watch", request.SerializeAsString(), true};
 }
 
@@ -115,7 +128,10 @@ int64_t SettledRss(pid_t pid) {
 // The streams, and the thread that reads them.
 class Watchers {
  public:
-  Watchers(const Options& options, Receipts* receipts) : method_(MethodOf(options)) {
+  Watchers(const Options& options, Receipts* receipts) {
+    for (const std::string& source : options.sources) {
+      methods_.push_back(MethodOf(options, source));
+    }
     grpc::ChannelArguments arguments;
     // Otherwise all channels to one address share a connection.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -123,14 +139,18 @@ class Watchers {
     arguments.SetInt(GRPC_ARG_TCP_READ_CHUNK_SIZE, kReadBytes);
     arguments.SetInt(GRPC_ARG_TCP_MIN_READ_CHUNK_SIZE, kReadBytes);
     arguments.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, options.bandwidth_probes ? 1 : 0);
-    for (int i = 0; i < options.connections; ++i) {
+    for (int i = 0; i < options.connections + options.stalled; ++i) {
       stubs_.push_back(std::make_unique<grpc::GenericStub>(grpc::CreateCustomChannel(
           options.address, grpc::InsecureChannelCredentials(), arguments)));
     }
+    const auto connections = static_cast<size_t>(options.connections);
     for (size_t i = 0; i < static_cast<size_t>(options.watchers); ++i) {
-      calls_.push_back(std::make_unique<WatchCall>(stubs_[i % stubs_.size()].get(), &queue_,
-                                                   &method_, static_cast<size_t>(options.bytes), i,
-                                                   receipts));
+      calls_.push_back(std::make_unique<WatchCall>(
+          stubs_[i % connections].get(), &queue_, &methods_[i % methods_.size()],
+          static_cast<size_t>(options.bytes), i, receipts));
+    }
+    for (size_t i = connections; i < stubs_.size(); ++i) {
+      calls_.push_back(std::make_unique<WatchCall>(stubs_[i].get(), &queue_, &methods_[0]));
     }
     thread_ = std::thread([this] { Read(); });
   }
@@ -157,7 +177,7 @@ class Watchers {
     }
   }
 
-  const WatchMethod method_;
+  std::vector<WatchMethod> methods_;
   grpc::CompletionQueue queue_;
   std::vector<std::unique_ptr<grpc::GenericStub>> stubs_;
   std::vector<std::unique_ptr<WatchCall>> calls_;
@@ -168,6 +188,7 @@ class Watchers {
 struct Published {
   double late_ms = 0;              // how far publishing fell behind the rate, at most
   std::vector<double> prepare_ms;  // from the beginning to the step that let the server know
+  std::vector<int64_t> rss_bytes;  // of the server, before each update
 };
 
 // Publishes updates `first` to `last` at the rate, whatever becomes of them.
@@ -179,6 +200,7 @@ Published PublishAll(const Options& options, int64_t first, int64_t last, Feed* 
     const int64_t due =
         start + static_cast<int64_t>(1e9 / options.rate * static_cast<double>(number - first));
     absl::SleepFor(absl::Nanoseconds(due - MonotonicNanoseconds()));
+    published.rss_bytes.push_back(ProcessUsage::Of(options.pid).rss_bytes);
     const int64_t began = MonotonicNanoseconds();
     receipts->NotePublished(number, began);
     const auto committed =
@@ -226,6 +248,17 @@ nlohmann::json Latencies(const Receipts& receipts, int watchers) {
           {"updates", last.size()}};
 }
 
+// What the server uses of a processor while nothing is published.
+double CoresWhileStill(const Options& options) {
+  if (options.still <= 0) return 0;
+  const ProcessUsage before = ProcessUsage::Of(options.pid);
+  const int64_t began = MonotonicNanoseconds();
+  absl::SleepFor(absl::Seconds(options.still));
+  const ProcessUsage after = ProcessUsage::Of(options.pid);
+  return static_cast<double>(after.cpu_us - before.cpu_us) * 1e3 /
+         static_cast<double>(MonotonicNanoseconds() - began);
+}
+
 nlohmann::json Run(const Options& options) {
   const std::unique_ptr<Feed> feed = MakeFeed(options);
   const int64_t last = options.warm_up + options.updates;
@@ -241,6 +274,7 @@ nlohmann::json Run(const Options& options) {
         absl::StrCat(receipts.open(), " of ", watchers, " streams could be opened"));
   }
   const int64_t rss_open = SettledRss(options.pid);
+  const double still_cores = CoresWhileStill(options);
 
   PublishAll(options, 1, options.warm_up, feed.get(), &receipts);
   if (options.warm_up > 0) Await([&] { return receipts.warm() == watchers; });
@@ -286,6 +320,9 @@ nlohmann::json Run(const Options& options) {
       {"client_cpu_us_per_delivery", per_delivery(client_us)},
       // Softirq time that no process was charged with is in here, too.
       {"other_cpu_cores", static_cast<double>(others_us) / 1e6 / seconds},
+      {"received_bytes_per_delivery", per_delivery(receipts.received_bytes())},
+      {"still_cores", still_cores},
+      {"rss_bytes", published.rss_bytes},
       {"rss_before_bytes", rss_before},
       {"rss_open_bytes", rss_open},
       {"rss_after_bytes", server.rss_bytes},
@@ -304,7 +341,8 @@ int Main(int argc, char** argv) {
   app.add_option("--address", options.address, "of its gRPC port")->required();
   app.add_option("--pid", options.pid, "of its process")->required();
   app.add_option("--feed", options.feed, "the volume's directory, or the bare server's socket");
-  app.add_option("--source", options.source, "the name that confstreamd serves the volume under");
+  app.add_option("--source", options.sources,
+                 "of confstreamd; the first is the volume; watchers are shared out among several");
   app.add_option("--file", options.file,
                  "the key of the volume; the name decides what is validated");
   app.add_option("--watchers", options.watchers)->check(CLI::PositiveNumber);
@@ -316,6 +354,14 @@ int Main(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("!--no-bandwidth-probes", options.bandwidth_probes,
                "do not ping to estimate the bandwidth; gRPC's clients do, for each message or so");
+  app.add_flag("--deltas", options.deltas, "ask for what changed only");
+  app.add_option("--other-files", options.other_files, "of the volume, which never change")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--other-bytes", options.other_bytes, "size of each of them");
+  app.add_option("--stalled", options.stalled,
+                 "streams besides that read nothing, each on a connection of its own")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--still", options.still, "seconds without any update, before the updates");
   CLI11_PARSE(app, argc, argv);
   // The packaged Abseil looks for deadlocks at every lock: a sixth of this client's time.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);

@@ -25,14 +25,18 @@ def run_rounds(context, servers, **load):
     return results
 
 
-def run(context, server, **load):
-    with SERVERS[server](context.programs, context.tmpfs) as running:
+def run(context, server, settings=None, **load):
+    """One run of watch_load with the flags `load`; `settings` are the server's."""
+    with SERVERS[server](context.programs, context.tmpfs, **(settings or {})) as running:
         command = [
             os.path.join(context.programs, "watch_load"), "--server", running.kind, "--address", running.address,
             "--pid", str(running.process.pid), "--feed", running.feed,
         ]
         for name, value in load.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            flag = f"--{name.replace('_', '-')}"
+            command += [flag] if value is True else [flag, str(value)]
+        for source in getattr(running, "sources", ()):
+            command += ["--source", source]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"watch_load against {server} failed: {done.stderr.strip()} {done.stdout.strip()}")
