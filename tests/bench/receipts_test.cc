@@ -67,8 +67,8 @@ TEST_F(ReceiptsTest, WhatComesAgainCountsOnce) {
 }
 
 TEST_F(ReceiptsTest, WhatWasNeverPublishedEndsTheProgram) {
-  EXPECT_DEATH(receipts_.NoteReceived(0, {{2, 999}}, 45), "never published");
-  EXPECT_DEATH(receipts_.NoteReceived(0, {{4, 40}}, 45), "never published");
+  EXPECT_DEATH(receipts_.NoteReceived(0, {{2, 999}}, 0, 45), "never published");
+  EXPECT_DEATH(receipts_.NoteReceived(0, {{4, 40}}, 0, 45), "never published");
 }
 
 TEST_F(ReceiptsTest, BytesAreThoseOfMeasuredUpdates) {
