@@ -250,14 +250,16 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   // call is open. What is sent before that ping has arrived by then; a client that finds its
   // connection gone before it has read why a stream ended is not told at all.
   hub.AwaitAllClosed(std::min(kLastWords, config.shutdown_grace));
+  bool all_left = true;
   for (const auto& server : *servers) {
-    server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
+    all_left &= server->Shutdown(std::max(absl::ZeroDuration(), deadline - clock.Now()));
   }
   const bool all_read = stop_watching();
   log->Info("stopped");
-  // A file system that hangs does not let go of the thread that reads it, and that uses what would
-  // be destroyed now. Nor would a successor want to wait until the metrics' library has closed.
-  if (!all_read || !(*metrics)->addresses().empty()) _exit(0);
+  // A file system that hangs does not let go of the thread that reads it, nor a client that takes
+  // nothing of the threads that write to it, and they use what would be destroyed now. Nor would a
+  // successor want to wait until the metrics' library has closed.
+  if (!all_read || !all_left || !(*metrics)->addresses().empty()) _exit(0);
   return 0;
 }
 

@@ -79,10 +79,12 @@ class ConnectionAcceptorTest : public testing::Test {
 
   void Start(std::vector<int> further = {}) {
     further.insert(further.begin(), sockets_.fds[0].get());
-    acceptor_ = std::make_unique<ConnectionAcceptor>(
+    auto acceptor = ConnectionAcceptor::Start(
         std::move(further),
         [this](UniqueFd connection, int listener) { host_.Take(std::move(connection), listener); },
         &clock_, &log_);
+    ASSERT_TRUE(acceptor.ok()) << acceptor.status();
+    acceptor_ = *std::move(acceptor);
   }
 
   // Lets the process have as many descriptors.
@@ -214,6 +216,15 @@ TEST_F(ConnectionAcceptorTest, ClientIsServedOnceThereIsADescriptorAgain) {
   EXPECT_TRUE(client.IsWaiting());
   Allow(limit_.rlim_cur);
   EXPECT_TRUE(client.AwaitByte(Host::kGreeting));
+}
+
+TEST_F(ConnectionAcceptorTest, WithoutADescriptorOfItsOwnItDoesNotStart) {
+  Allow(3);
+  const auto acceptor = ConnectionAcceptor::Start(
+      {}, [](const UniqueFd&, int) {}, &clock_, &log_);
+  Allow(limit_.rlim_cur);
+  EXPECT_EQ(acceptor.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(acceptor.status().message()), HasSubstr("LimitNOFILE="));
 }
 
 TEST_F(ConnectionAcceptorTest, NothingIsSaidWhileNothingIsRefused) {

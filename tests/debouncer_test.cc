@@ -79,6 +79,16 @@ TEST_F(DebouncerTest, UnsettledReadingSettlesAgainWithinTheFirstMaxDelay) {
   EXPECT_EQ(debouncer_.Next()->when, At(6000));
 }
 
+TEST_F(DebouncerTest, ForcedReadingThatWasUnsettledIsForcedAgainAfterAPause) {
+  debouncer_.NoteChange(At(1000));
+  debouncer_.NoteWriting("a", At(5900));
+  debouncer_.ReadingBegins();
+  debouncer_.NoteWriting("a", At(6100));
+  debouncer_.ReadingWasUnsettled(At(6200));
+  EXPECT_EQ(debouncer_.Next()->cause, ReadCause::kForced);
+  EXPECT_EQ(debouncer_.Next()->when, At(6700));
+}
+
 TEST_F(DebouncerTest, UnsettledCommitSettles) {
   debouncer_.NoteCommit({"/v", "current"});
   debouncer_.ReadingBegins();

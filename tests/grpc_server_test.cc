@@ -1,6 +1,8 @@
 #include "server/serve/grpc_server.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -157,6 +159,14 @@ TEST_F(UnixSocketTest, FileThatIsNoSocketIsLeftAlone) {
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(server.status().message().find("is no socket"), absl::string_view::npos);
   EXPECT_EQ(std::filesystem::file_size(path_), 8u);
+}
+
+TEST_F(UnixSocketTest, DirectoryThatAnotherProgramHasLockedIsNamed) {
+  const UniqueFd locked(open(directory_.Path(".").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  ASSERT_EQ(flock(locked.get(), LOCK_EX), 0);
+  const auto server = Start({address_});
+  EXPECT_NE(server.status().message().find("cannot be locked"), absl::string_view::npos)
+      << server.status();
 }
 
 TEST_F(UnixSocketTest, DirectoryThatMayNotBeWrittenIsNamed) {

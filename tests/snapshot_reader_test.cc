@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
@@ -24,6 +25,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::StartsWith;
 
 // The machine's clock with the wall clock shifted, to make files older than they are.
 class ShiftedClock final : public Clock {
@@ -226,6 +228,54 @@ TEST_F(SnapshotReaderTest, ForcedReadingOfWhatNeverRestsIsStillPublished) {
     return absl::OkStatus();
   };
   EXPECT_EQ(Read(ReadCause::kForced).result, Reading::kGeneration);
+}
+
+TEST_F(SnapshotReaderTest, ForcedReadingOfAFileThatAlwaysGrowsIsPublished) {
+  WriteFile(Path("s/a"), "0");
+  WriteFile(Path("s/b"), "1");
+  Configure("s");
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kReadAt) {
+      std::ofstream(Path("s/a"), std::ios::app) << "+";
+    }
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
+  const Reading reading = Read(ReadCause::kForced);
+  ASSERT_EQ(reading.result, Reading::kGeneration) << reading.status;
+  EXPECT_THAT(Contents(reading), ElementsAre(StartsWith("a=0+++++"), "b=1"));
+}
+
+TEST_F(SnapshotReaderTest, ForcedReadingTakesNoFileThatHasMoreThanItsLimit) {
+  WriteFile(Path("s/a"), std::string(200, '+'));
+  file_system_.said_size = 10;
+  config_.limits.max_file_bytes = 50;
+  Configure("s");
+  const Reading large = Read(ReadCause::kForced);
+  EXPECT_NE(large.result, Reading::kGeneration);
+  EXPECT_THAT(std::string(large.status.message()), HasSubstr("beyond the limits"));
+  config_.limits.max_file_bytes = 1000;
+  config_.limits.max_total_bytes = 199;
+  Configure("s");
+  EXPECT_NE(Read(ReadCause::kForced).result, Reading::kGeneration);
+  config_.limits.max_total_bytes = 200;
+  Configure("s");
+  EXPECT_EQ(Read(ReadCause::kForced).result, Reading::kGeneration);
+}
+
+// As on sysfs and procfs.
+TEST_F(SnapshotReaderTest, FileWhoseSizeIsNotWhatCanBeReadIsTakenByAForcedReadingAndNeverReused) {
+  WriteFile(Path("s/a"), "123");
+  Configure("s");
+  clock_.shift = absl::Seconds(10);
+  file_system_.said_size = 4096;
+  EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
+  EXPECT_THAT(Contents(Read(ReadCause::kForced)), ElementsAre("a=123"));
+  file_system_.said_size = 0;
+  EXPECT_THAT(Contents(Read(ReadCause::kForced)), ElementsAre("a=123"));
+  CountReads();
+  EXPECT_THAT(Contents(Read(ReadCause::kForced)), ElementsAre("a=123"));
+  EXPECT_GE(reads_, 1);
 }
 
 TEST_F(SnapshotReaderTest, RecheckTrustsOnlyWhatHasBeenLeftAlone) {

@@ -83,6 +83,28 @@ TEST_F(SourceTreeTest, MoreDirectoriesThanAnEighthOfTheDescriptorsAreRefused) {
   EXPECT_THAT(Refusals(refused), ElementsAre("limits.directories "));
 }
 
+TEST_F(SourceTreeTest, LinksThatLeadThroughTooManyNamesInAllAreRefused) {
+  rules_.max_files = 100;  // so 10 800 names
+  WriteFile(Path("source/d/file"), "");
+  std::string text = "file";
+  for (int i = 0; i < 300; ++i) text = "../d/" + text;
+  for (int i = 0; i < 30; ++i) MakeLink(text, Path(absl::StrCat("source/d/link", i)));
+  EXPECT_THAT(List().refusals, IsEmpty());
+  for (int i = 0; i < 10; ++i) MakeLink(text, Path(absl::StrCat("source/d/more", i)));
+  EXPECT_THAT(Refusals(List()), ElementsAre("limits.links "));
+}
+
+TEST_F(SourceTreeTest, LinkThatLeadsThroughTooManyNamesDangles) {
+  WriteFile(Path("source/d/file"), "");
+  std::string text = "file";
+  for (int i = 0; i < 400; ++i) text = "../d/" + text;
+  MakeLink(text, Path("source/d/once"));
+  MakeLink(text.substr(0, text.size() - 4) + "once", Path("source/d/twice"));
+  const SourceTree tree = List();
+  EXPECT_THAT(Paths(tree), ElementsAre("d/file", "d/once"));
+  EXPECT_THAT(Refusals(tree), ElementsAre("link.dangling d/twice"));
+}
+
 TEST_F(SourceTreeTest, LinkWhoseTextHasTooLongANameDangles) {
   MakeLink(std::string(300, 'x'), Path("source/link"));
   EXPECT_THAT(Refusals(List()), ElementsAre("link.dangling link"));

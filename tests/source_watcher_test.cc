@@ -386,6 +386,26 @@ TEST_F(SourceWatcherTest, MountsThatChangeOnTheWayOrBelowAreLookedAtTogetherAndO
   TakeRequest();
 }
 
+TEST_F(SourceWatcherTest, MountsThatCannotBeReadOnceAreReadAgain) {
+  WriteFile(Path("s/a.yaml"), "1");
+  const std::string root = "1 0 0:1 / / rw - ext4 /dev/vda rw\n";
+  file_system_.mounts = MountTable::Parse(root);
+  Start("s", "s");
+  file_system_.mounts = MountTable::Parse(root + "3 1 0:3 / " + Path("s") + " rw - tmpfs x rw\n");
+  int failures = 0;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call != HookedFileSystem::kMounts || failures++ > 0) return absl::OkStatus();
+    return absl::ResourceExhaustedError("too many open files");
+  };
+  watcher_->MountsChanged();
+  Step(1000);
+  EXPECT_EQ(failures, 1);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(1000);
+  Step();
+  TakeRequest();
+}
+
 TEST_F(SourceWatcherTest, JournalTellsWhatWasSeenAndDecided) {
   WriteFile(Path("s/a.yaml"), "1");
   Start("s", "s");

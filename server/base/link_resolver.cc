@@ -140,6 +140,12 @@ class LinkResolver::Walk {
   }
 
   void Take(const std::string& component) {
+    if (++components_ > kMaxComponents) {
+      Fail(absl::FailedPreconditionError(
+          absl::StrCat("the path leads through more than ", kMaxComponents,
+                       " names, those of the links on it included")));
+      return;
+    }
     if (component == ".") return;
     if (file_.has_value()) {
       // ENOTDIR may heal like a missing entry does: a directory may take the file's place.
@@ -210,6 +216,7 @@ class LinkResolver::Walk {
   std::vector<Place> stack_;   // directories from `/` to where the walk stands
   std::optional<Place> file_;  // set once the walk stands at something that is no directory
   int links_ = 0;
+  int components_ = 0;
   std::optional<size_t>
       pending_after_link_;  // what will be pending once the last link has been followed
   std::optional<FileId> link_target_;

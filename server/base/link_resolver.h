@@ -67,6 +67,9 @@ class LinkResolver {
  public:
   // As many as Linux follows (MAXSYMLINKS).
   static constexpr int kMaxLinks = 40;
+  // Components of a path, those of the links on it included. A path that Linux takes has 2048 at
+  // most, and one that somebody means has few: the rest would only cost time.
+  static constexpr int kMaxComponents = 1024;
 
   // With `guard`, which outlives the resolver, what it forbids is not touched.
   explicit LinkResolver(FileSystem* file_system, const MountGuard* guard = nullptr)

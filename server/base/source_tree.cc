@@ -121,6 +121,7 @@ class Lister {
     const std::string path = absl::StrCat(parent.prefix, name);
     ResolvedPath link = resolver_.Resolve(Join(parent.path, name));
     tree_.link_hops.insert(tree_.link_hops.end(), link.hops.begin(), link.hops.end());
+    if (tree_.link_hops.size() > MaxLinkHops()) return RefuseLinks();
     if (link.guarded) {
       tree_.guarded.Update(link.status);
       return absl::OkStatus();
@@ -178,6 +179,9 @@ class Lister {
     return rules_.include.empty() || MatchesAny(rules_.include, path);
   }
 
+  // Enough for links everywhere that lead through as many directories as a path usually has.
+  size_t MaxLinkHops() const { return 8 * static_cast<size_t>(rules_.max_files) + 10000; }
+
   size_t MaxEntries() const { return 2 * static_cast<size_t>(rules_.max_files) + 1000; }
 
   void Refuse(const std::string& path, const std::string& rule, std::string message) {
@@ -196,6 +200,17 @@ class Lister {
                           " directories, links to directories included, which is an eighth of the "
                           "descriptors that the server may have: flatten the tree, exclude some or "
                           "raise the limit of open files (ulimit -n)"));
+    }
+    full_ = true;
+    return absl::OkStatus();
+  }
+
+  absl::Status RefuseLinks() {
+    if (!full_) {
+      Refuse("", "limits.links",
+             absl::StrCat("the links lead through more than ", MaxLinkHops(),
+                          " names in all: shorten their texts, remove some, exclude some or raise "
+                          "limits.max_files"));
     }
     full_ = true;
     return absl::OkStatus();

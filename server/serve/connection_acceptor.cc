@@ -46,8 +46,20 @@ ConnectionAcceptor::ConnectionAcceptor(std::vector<int> listeners, Taker take, c
       log_(log),
       stop_(NewEvent()),
       spare_(NewEvent()),
-      tell_from_(clock->Now()),
-      thread_([this] { Run(); }) {}
+      tell_from_(clock->Now()) {}
+
+absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> ConnectionAcceptor::Start(
+    std::vector<int> listeners, Taker take, const Clock* clock, Logger* log) {
+  std::unique_ptr<ConnectionAcceptor> acceptor(
+      new ConnectionAcceptor(std::move(listeners), std::move(take), clock, log));
+  // Without the first, Stop() could not reach the thread.
+  if (!acceptor->stop_.valid() || !acceptor->spare_.valid()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("connections cannot be accepted: ", std::strerror(errno), kRemedy));
+  }
+  acceptor->thread_ = std::thread([running = acceptor.get()] { running->Run(); });
+  return acceptor;
+}
 
 ConnectionAcceptor::~ConnectionAcceptor() { Stop(); }
 

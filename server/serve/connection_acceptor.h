@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
@@ -16,7 +18,7 @@
 
 namespace confstream {
 
-// Accepts on a thread of its own, from construction to Stop(). It stands in for gRPC 1.51's
+// Accepts on a thread of its own, from Start() to Stop(). It stands in for gRPC 1.51's
 // listener, which accepts no more for ever once accept() failed for want of descriptors
 // (CVE-2023-4785).
 //
@@ -30,8 +32,10 @@ class ConnectionAcceptor {
   using Taker = std::function<void(UniqueFd connection, int listener)>;
 
   // `listeners` are sockets that listen and do not block. They and `log`, which may be null, must
-  // outlive Stop().
-  ConnectionAcceptor(std::vector<int> listeners, Taker take, const Clock* clock, Logger* log);
+  // outlive Stop(). FAILED_PRECONDITION: there is no descriptor to be had for its own use.
+  static absl::StatusOr<std::unique_ptr<ConnectionAcceptor>> Start(std::vector<int> listeners,
+                                                                   Taker take, const Clock* clock,
+                                                                   Logger* log);
   ~ConnectionAcceptor();
   ConnectionAcceptor(const ConnectionAcceptor&) = delete;
   ConnectionAcceptor& operator=(const ConnectionAcceptor&) = delete;
@@ -40,6 +44,8 @@ class ConnectionAcceptor {
   void Stop();
 
  private:
+  ConnectionAcceptor(std::vector<int> listeners, Taker take, const Clock* clock, Logger* log);
+
   void Run();
   // False: no descriptor can be had, and the connection still waits.
   bool Accept(int listener);

@@ -24,6 +24,8 @@ constexpr int kKeepaliveTimeMs = 60 * 1000;
 constexpr int kKeepaliveTimeoutMs = 20 * 1000;
 // Who connects and does not begin to speak HTTP/2 is cut off; gRPC's own default is 120 s.
 constexpr int kHandshakeTimeoutMs = 20 * 1000;
+// For connections to be closed whose calls have been cancelled.
+constexpr absl::Duration kLetGo = absl::Seconds(1);
 
 // `address` with the port that was chosen.
 std::string BoundAddress(const std::string& address, int port) {
@@ -77,7 +79,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   }
   health->Start(server->server_->GetHealthCheckService());
   // Not before gRPC has started: it would lose the connections.
-  server->acceptor_ = std::make_unique<ConnectionAcceptor>(
+  auto acceptor = ConnectionAcceptor::Start(
       server->Listeners(),
       [entrance = server->connections_.get()](UniqueFd connection, int listener) {
         grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
@@ -86,6 +88,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
         entrance->HandleNewConnection(&parameters);
       },
       &server->clock_, options.log);
+  if (!acceptor.ok()) return acceptor.status();
+  server->acceptor_ = *std::move(acceptor);
   return server;
 }
 
@@ -113,15 +117,32 @@ std::vector<int> GrpcServer::Listeners() const {
   return listeners;
 }
 
-GrpcServer::~GrpcServer() { Shutdown(absl::ZeroDuration()); }
+GrpcServer::~GrpcServer() {
+  Shutdown(absl::ZeroDuration());
+  if (ending_.joinable()) ending_.join();
+}
 
-void GrpcServer::Shutdown(absl::Duration grace) {
-  if (acceptor_ == nullptr) return;  // it has not started
+bool GrpcServer::Shutdown(absl::Duration grace) {
+  if (acceptor_ == nullptr) return true;  // it has not started
   acceptor_->Stop();
   tcp_sockets_.clear();
   unix_sockets_.clear();
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
-  server_->Wait();
+  if (!ending_.joinable()) {
+    ending_ = std::thread([this, deadline = absl::ToChronoTime(absl::Now() + grace)] {
+      server_->Shutdown(deadline);
+      server_->Wait();
+      MutexLock lock(&mu_);
+      ended_ = true;
+      ended_changed_.NotifyAll();
+    });
+  }
+  // gRPC closes no connection while it writes to it, and that may take for ever.
+  const Instant last = clock_.Now() + grace + kLetGo;
+  MutexLock lock(&mu_);
+  for (Instant now = clock_.Now(); !ended_ && now < last; now = clock_.Now()) {
+    ended_changed_.WaitFor(&mu_, last - now);
+  }
+  return ended_;
 }
 
 }  // namespace confstream

@@ -7,12 +7,14 @@
 
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/log.h"
+#include "server/base/mutex.h"
 #include "server/base/unique_fd.h"
 #include "server/serve/connection_acceptor.h"
 #include "server/serve/health_reporter.h"
@@ -41,9 +43,10 @@ class GrpcServer {
   // The addresses listened on, with the port that was chosen where port 0 was asked for.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Takes no new connections and calls, waits for those under way up to `grace`, then cancels them;
-  // returns when all are gone.
-  void Shutdown(absl::Duration grace);
+  // Takes no new connections and calls, waits for those under way up to `grace`, then cancels them.
+  // Returns when all are gone. False: a second later a client still holds on to its connection,
+  // since it takes nothing of what was sent to it; may be called again.
+  bool Shutdown(absl::Duration grace);
 
  private:
   GrpcServer() = default;
@@ -59,6 +62,11 @@ class GrpcServer {
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;  // gRPC's entrance
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
+
+  std::thread ending_;  // waits until all are gone
+  Mutex mu_;
+  CondVar ended_changed_;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
 };
 
 }  // namespace confstream

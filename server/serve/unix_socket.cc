@@ -12,10 +12,16 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/random_id.h"
 
 namespace confstream {
 namespace {
+
+// How long another server may take to listen in the same directory.
+constexpr absl::Duration kLockPatience = absl::Seconds(2);
+constexpr absl::Duration kLockPause = absl::Milliseconds(5);
 
 absl::Status Refused(absl::string_view what) { return absl::FailedPreconditionError(what); }
 
@@ -48,14 +54,24 @@ int TryToConnect(const std::string& path) {
   return connected || errno == EAGAIN ? 0 : errno;
 }
 
-// A lock on a directory. Those who take it wait for one another only as long as Listen() takes.
+// A lock on a directory. Servers that take it wait for one another only as long as Listen() takes;
+// other programs may hold it for ever.
 class DirectoryLock {
  public:
-  explicit DirectoryLock(int directory) : directory_(directory) { flock(directory_, LOCK_EX); }
-  ~DirectoryLock() { flock(directory_, LOCK_UN); }
+  explicit DirectoryLock(int directory) : directory_(directory) {
+    const absl::Time deadline = absl::Now() + kLockPatience;
+    while (!(held_ = flock(directory_, LOCK_EX | LOCK_NB) == 0) && absl::Now() < deadline) {
+      absl::SleepFor(kLockPause);
+    }
+  }
+  ~DirectoryLock() {
+    if (held_) flock(directory_, LOCK_UN);
+  }
+  bool held() const { return held_; }
 
  private:
   const int directory_;
+  bool held_ = false;
 };
 
 }  // namespace
@@ -74,6 +90,10 @@ absl::StatusOr<UnixSocket> UnixSocket::Listen(const std::string& path) {
     return Failed(absl::StrCat("its directory ", directory, " cannot be written"));
   }
   const DirectoryLock lock(socket.directory_.get());
+  if (!lock.held()) {
+    return Failed(absl::StrCat("its directory ", directory,
+                               " cannot be locked, perhaps since another program has locked it"));
+  }
   if (absl::Status free = socket.CheckFree(); !free.ok()) return free;
   if (absl::Status made = socket.Make(); !made.ok()) return made;
   return socket;

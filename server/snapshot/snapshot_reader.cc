@@ -18,6 +18,9 @@ constexpr int kForcedPasses = 5;
 // with 128-byte inodes).
 constexpr absl::Duration kOldEnough = absl::Seconds(2);
 
+// How often more is read of a file that has more than it is said to have.
+constexpr int kReadsBeyondSize = 1000;
+
 Reading Outcome(Reading::Result result, absl::Status status = absl::OkStatus()) {
   Reading reading;
   reading.result = result;
@@ -48,7 +51,8 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   const int passes = request.cause == ReadCause::kForced ? kForcedPasses : 1;
   Reading reading;
   for (int pass = 0; pass < passes; ++pass) {
-    reading = ReadOnce(request);
+    // What no pass found unchanged is taken as the last one finds it.
+    reading = ReadOnce(request, pass == kForcedPasses - 1);
     // A forced reading carries its content even so: it is published if no pass finds the source at
     // rest.
     if (reading.result != Reading::kUnsettled) return reading;
@@ -59,7 +63,7 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   return reading;
 }
 
-Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
+Reading SnapshotReader::ReadOnce(const ReadRequest& request, bool as_it_is) {
   began_ = clock_->WallNow();
   began_at_ = clock_->Now();
   const ResolvedPath route = Resolve(request);
@@ -75,16 +79,24 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request) {
     const bool missing = absl::IsNotFound(route.status) || absl::IsFailedPrecondition(route.status);
     return Outcome(missing ? Reading::kMissing : Reading::kFailed, route.status);
   }
-  Reading reading = ReadTree(request, route);
+  Reading reading = ReadTree(request, route, as_it_is);
   reading.mount_warning = std::move(mount.warning);
   return reading;
 }
 
-Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath& route) {
+Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath& route,
+                                 bool as_it_is) {
   absl::StatusOr<Listed> listed = List(route);
   if (!listed.ok()) return Failure(request, route, listed.status());
   SettingsCheck limits(config_);
-  for (const OpenFile& file : listed->files) limits.Add(file.path, file.stat.size_bytes);
+  int64_t total_bytes = 0;
+  for (const OpenFile& file : listed->files) {
+    limits.Add(file.path, file.stat.size_bytes);
+    total_bytes += file.stat.size_bytes;
+  }
+  // How much more than their sizes tell the files may have together.
+  int64_t growth =
+      as_it_is ? std::max<int64_t>(0, config_.limits.max_total_bytes - total_bytes) : 0;
   std::vector<Violation> violations = limits.Violations();
   for (const TreeRefusal& refusal : listed->tree.refusals) {
     violations.push_back(
@@ -102,7 +114,7 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
       file.reused = file.content != nullptr;
       if (file.reused) continue;
       absl::Status status = Open(listed->tree, i, &file);
-      if (status.ok() && !open_first) status = ReadContent(&file);
+      if (status.ok() && !open_first) status = ReadFile(as_it_is, &growth, &file);
       if (!status.ok()) return Failure(request, route, Named(file.path, status));
     }
   }
@@ -111,7 +123,7 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
   for (OpenFile& file : listed->files) {
     if (!violations.empty()) break;
     if (file.content != nullptr) continue;
-    if (absl::Status status = ReadContent(&file); !status.ok()) {
+    if (absl::Status status = ReadFile(as_it_is, &growth, &file); !status.ok()) {
       return Failure(request, route, Named(file.path, status));
     }
   }
@@ -196,20 +208,17 @@ absl::Status SnapshotReader::Open(const SourceTree& tree, size_t index, OpenFile
   return absl::OkStatus();
 }
 
-absl::Status SnapshotReader::ReadContent(OpenFile* file) {
+absl::Status SnapshotReader::ReadFile(bool as_it_is, int64_t* growth, OpenFile* file) {
+  return as_it_is ? ReadAsItIs(growth, file) : ReadUnchanged(file);
+}
+
+absl::Status SnapshotReader::ReadUnchanged(OpenFile* file) {
   auto content = std::make_shared<FileContent>();
   // One byte more than there should be: the file may have grown, which the look after the reading
   // will tell.
-  content->bytes.resize(static_cast<size_t>(file->stat.size_bytes) + 1);
-  size_t have = 0;
-  while (have < content->bytes.size()) {
-    const auto got = file_system_->ReadAt(file->fd.get(), content->bytes.data() + have,
-                                          content->bytes.size() - have, static_cast<int64_t>(have));
-    if (!got.ok()) return got.status();
-    if (*got == 0) break;
-    have += *got;
-  }
-  if (have != static_cast<size_t>(file->stat.size_bytes)) {
+  const absl::Status read = ReadUpTo(file->stat.size_bytes + 1, *file, &content->bytes);
+  if (!read.ok()) return read;
+  if (content->bytes.size() != static_cast<size_t>(file->stat.size_bytes)) {
     return absl::NotFoundError("its size changed while it was being read");
   }
   // Behind a commit point nobody looks again later: what is written in place while the files are
@@ -220,7 +229,45 @@ absl::Status SnapshotReader::ReadContent(OpenFile* file) {
   if (stat->mtime != file->stat.mtime) {
     return absl::NotFoundError("it was written to while it was being read");
   }
-  content->bytes.resize(have);
+  Keep(std::move(content), file);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotReader::ReadAsItIs(int64_t* growth, OpenFile* file) {
+  auto content = std::make_shared<FileContent>();
+  const int64_t most = std::min(config_.limits.max_file_bytes, file->stat.size_bytes + *growth);
+  const absl::Status read = ReadUpTo(most + 1, *file, &content->bytes);
+  if (!read.ok()) return read;
+  const auto have = static_cast<int64_t>(content->bytes.size());
+  if (have > most) {
+    return absl::NotFoundError("it grew beyond the limits while it was being read");
+  }
+  *growth -= std::max<int64_t>(0, have - file->stat.size_bytes);
+  Keep(std::move(content), file);
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotReader::ReadUpTo(int64_t most_bytes, const OpenFile& file,
+                                      std::string* bytes) const {
+  const auto most = static_cast<size_t>(most_bytes);
+  const auto expected = static_cast<size_t>(file.stat.size_bytes) + 1;
+  size_t have = 0;
+  int beyond = 0;
+  while (have < most) {
+    // Whoever writes as fast as this reads is not waited for.
+    if (have >= expected && ++beyond > kReadsBeyondSize) break;
+    if (have == bytes->size()) bytes->resize(std::min(most, std::max(expected, 2 * have)));
+    const auto got = file_system_->ReadAt(file.fd.get(), bytes->data() + have, bytes->size() - have,
+                                          static_cast<int64_t>(have));
+    if (!got.ok()) return got.status();
+    if (*got == 0) break;
+    have += *got;
+  }
+  bytes->resize(have);
+  return absl::OkStatus();
+}
+
+void SnapshotReader::Keep(std::shared_ptr<FileContent> content, OpenFile* file) const {
   content->bytes.shrink_to_fit();
   content->digest = Sha256::Of(content->bytes);
   file->fd.Reset();
@@ -229,13 +276,16 @@ absl::Status SnapshotReader::ReadContent(OpenFile* file) {
   const auto known = remembered_.find(file->path);
   const bool same = known != remembered_.end() && known->second.content->digest == content->digest;
   file->content = same ? known->second.content : std::move(content);
-  return absl::OkStatus();
 }
 
 std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) const {
   const auto known = remembered_.find(file.path);
   if (known == remembered_.end() || !known->second.reusable) return nullptr;
   if (!(known->second.stat == file.stat)) return nullptr;
+  // Its size does not tell what can be read, so its times may not tell when it changed.
+  if (known->second.content->bytes.size() != static_cast<size_t>(file.stat.size_bytes)) {
+    return nullptr;
+  }
   if (file.stat.ctime > known->second.reading_began - kOldEnough) return nullptr;
   return known->second.content;
 }

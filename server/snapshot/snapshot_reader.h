@@ -86,13 +86,20 @@ class SnapshotReader {
         true;  // false: the file may have changed since, its content serves for comparison only
   };
 
-  Reading ReadOnce(const ReadRequest& request);
-  Reading ReadTree(const ReadRequest& request, const ResolvedPath& route);
+  // `as_it_is`: files are taken that change while they are read, or whose size is not what can be
+  // read.
+  Reading ReadOnce(const ReadRequest& request, bool as_it_is);
+  Reading ReadTree(const ReadRequest& request, const ResolvedPath& route, bool as_it_is);
   ResolvedPath Resolve(const ReadRequest& request);
   absl::StatusOr<Listed> List(const ResolvedPath& route);
   absl::Status StatAll(const SourceTree& tree, Listed* listed);
   absl::Status Open(const SourceTree& tree, size_t index, OpenFile* file);
-  absl::Status ReadContent(OpenFile* file);
+  absl::Status ReadFile(bool as_it_is, int64_t* growth, OpenFile* file);
+  absl::Status ReadUnchanged(OpenFile* file);
+  // Takes what the file has beyond the size that it is said to have from `growth`.
+  absl::Status ReadAsItIs(int64_t* growth, OpenFile* file);
+  absl::Status ReadUpTo(int64_t most_bytes, const OpenFile& file, std::string* bytes) const;
+  void Keep(std::shared_ptr<FileContent> content, OpenFile* file) const;
   std::shared_ptr<const FileContent> Reusable(const OpenFile& file) const;
   // What an error amounts to: the path leads elsewhere by now, the tree is changing, or the file
   // system refuses.

@@ -39,6 +39,8 @@ void Debouncer::ReadingWasUnsettled(Instant now) {
   NoteChange(now);
   if (reading_.has_value() && reading_->pending.has_value()) {
     pending_->first = reading_->pending->first;
+    // The next that is forced waits, too: else they would follow each other without a pause.
+    if (Deadline() <= now) pending_->first = now + settle_ - max_delay_;
   }
   reading_.reset();
 }

@@ -199,12 +199,8 @@ Instant SourceWatcher::Step(Instant now) {
   AnswerProbes(probes);
   TakeCommands(now);
   Instant next = Instant::Infinite();
-  if (mounts_changed_) {
-    if (now >= mounts_not_before_)
-      LookAtMounts(now);
-    else
-      next = mounts_not_before_;
-  }
+  if (mounts_changed_ && now >= mounts_not_before_) LookAtMounts(now);
+  if (mounts_changed_) next = mounts_not_before_;
   for (auto& [name, source] : sources_) {
     if (now >= source->rescan_at) LookPeriodically(source.get());
     if (now >= source->poll_at) Poll(source.get());
@@ -368,7 +364,11 @@ void SourceWatcher::LookAtMounts(Instant now) {
   mounts_changed_ = false;
   mounts_not_before_ = now + kMountsPause;
   auto mounts = file_system_->Mounts();
-  if (!mounts.ok()) return;  // without /proc nobody tells
+  if (!mounts.ok()) {
+    // Without /proc nobody tells; but what could not be read this time is asked for again.
+    mounts_changed_ = !absl::IsNotFound(mounts.status());
+    return;
+  }
   mounts_ = *std::move(mounts);
   guard_ = MountGuard(mounts_);
   for (auto& [name, source] : sources_) {

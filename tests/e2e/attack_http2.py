@@ -60,14 +60,25 @@ class Connection:
     """
 
     def __init__(self, address, greet=True):
-        host, port = address.rsplit(":", 1)
-        self.socket = socket.create_connection((host, int(port)), timeout=60)
+        if address.startswith("unix:"):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.settimeout(60)
+            self.socket.connect(address.removeprefix("unix:"))
+        else:
+            host, port = address.rsplit(":", 1)
+            self.socket = socket.create_connection((host, int(port)), timeout=60)
         self._stream = -1
         if greet:
             self.send(PREFACE + frame(SETTINGS, 0, 0))
 
     def send(self, data):
         self.socket.sendall(data)
+
+    def open_windows(self):
+        """Lets the server send as much as HTTP/2 can express."""
+        largest = (1 << 31) - 1
+        self.send(frame(SETTINGS, 0, 0, struct.pack(">HI", 4, largest)))  # of each stream
+        self.send(frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", largest - 65535)))
 
     def call(self, method, request, most=None):
         """The bytes that open a call, and the number of its stream. `most`: only so many bytes of the request, and no end.

@@ -10,6 +10,7 @@ import grpc
 
 from attack_http2 import DATA, GOAWAY, HEADERS, PING, WATCH, Connection
 from confstream.internal import grpc_protocols_pb2
+from confstream.v1 import admin_service_pb2 as admin
 from confstream.v1 import config_service_pb2 as pb
 from harness import DEADLINE, EndToEndTest, await_true
 from volume import Volume
@@ -79,6 +80,21 @@ class ShutdownTest(EndToEndTest):
             reader.until(lambda event, number=number: event.files["a"] == b"%d" % number)
         self.assertEqual(server.terminate(), 0)
         self.assertEqual(reader.end().reason, "DRAINING")
+
+    def test_sigterm_is_not_held_up_by_a_client_that_reads_nothing_from_its_socket(self):
+        address = "unix:" + self.path("socket")
+        server = self.serve(listen=["127.0.0.1:0", address], shutdown_grace="1s", admin=True)
+        self.volume.swap({f"large-{number}": str(number) * 4000000 for number in range(3)})
+        self.watch(server).until(lambda event: len(event.files) == 3)
+        connection = Connection(address)
+        self.addCleanup(connection.close)
+        connection.open_windows()
+        call, _ = connection.call(WATCH, pb.WatchRequest(source="demo"))
+        connection.send(call)
+        everybody = admin.ListWatchersRequest()
+        await_true(lambda: len(server.admin.ListWatchers(everybody).watchers) == 2, "the stream to be open")
+        self.assertEqual(server.terminate(), 0)
+        self.assertEqual(server.log()[-1]["message"], "stopped")
 
     def test_sigint_ends_the_server_like_sigterm(self):
         server = self.serve()

@@ -44,6 +44,9 @@ class HookedFileSystem final : public FileSystem {
   // ReadAt() returns no more bytes than this at once, as a file system may.
   size_t max_read_bytes = std::numeric_limits<size_t>::max();
 
+  // The size that Stat() says a file has; unset: the truth.
+  std::optional<int64_t> said_size;
+
   // What Mounts() says; unset: the truth.
   std::optional<MountTable> mounts;
 
@@ -57,7 +60,11 @@ class HookedFileSystem final : public FileSystem {
   }
   absl::StatusOr<FileStat> Stat(int file) override {
     if (absl::Status status = before(kStat, ""); !status.ok()) return status;
-    return Done(kStat, real_.Stat(file));
+    auto stat = real_.Stat(file);
+    if (stat.ok() && stat->kind == FileKind::kRegular) {
+      stat->size_bytes = said_size.value_or(stat->size_bytes);
+    }
+    return Done(kStat, std::move(stat));
   }
   absl::StatusOr<std::string> ReadLink(int link) override {
     if (absl::Status status = before(kReadLink, ""); !status.ok()) return status;
