@@ -100,7 +100,8 @@ class ManyStreamsTest(EndToEndTest):
         for version in range(2, 12):
             volume.swap({"small": str(version), "large": "1"})
             self.expect_version(calls, version, b"%d" % version)
-            self.assertLessEqual(server.threads(), before + 4 + 1)
+            # The quota, one that polls for new calls, and a few that gRPC starts for timers when it is busy.
+            self.assertLessEqual(server.threads(), before + 4 + 1 + 4)
         print(f"threads: {before}, and {server.threads()} with {self.REFLECTIONS} reflection streams")
         for call in reflections + calls:
             call.cancel()
