@@ -535,6 +535,18 @@ class PinTest(CheckerTest):
         self.story.open().first(2, self.b).roll_back(1, 3, self.a).quiet(3, self.a, pin_version=1)
         self.expect(4, "c/1 ends at version 2")
 
+    def test_a_pin_whose_end_was_not_recorded_may_come_back(self):
+        self.story.roll_back(1, 3, self.a).add(records.UnpinBegun, source="s")
+        self.story.add(records.UnpinEnded, source="s", done=True, persisted=False).publish(4, self.b)
+        self.story.kill().start().see(5, self.a, pin_version=1)
+        self.expect_right()
+
+    def test_a_pin_whose_end_was_recorded_comes_back(self):
+        self.story.roll_back(1, 3, self.a).add(records.UnpinBegun, source="s")
+        self.story.add(records.UnpinEnded, source="s", done=True).publish(4, self.b)
+        self.story.kill().start().see(5, self.a, pin_version=1)
+        self.expect(8, "nobody did that")
+
     def test_an_ended_pin_holds_on(self):
         self.story.roll_back(1, 3, self.a).add(records.UnpinBegun, source="s")
         self.story.add(records.UnpinEnded, source="s", done=True).see(3, self.a, pin_version=1)

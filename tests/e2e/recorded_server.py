@@ -213,12 +213,12 @@ class RecordedServer:
     def unpin(self, source):
         self._recorder.add(records.UnpinBegun(source=source))
         try:
-            self._server.admin.UnpinSource(admin.UnpinSourceRequest(source=source), timeout=CALL_SECONDS)
+            answer = self._server.admin.UnpinSource(admin.UnpinSourceRequest(source=source), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             not_pinned = error.code() == grpc.StatusCode.FAILED_PRECONDITION
             self._recorder.add(records.UnpinEnded(source=source, done=not_pinned))
             return False
-        self._recorder.add(records.UnpinEnded(source=source, done=True))
+        self._recorder.add(records.UnpinEnded(source=source, done=True, persisted=answer.persisted))
         return True
 
     def sample(self):

@@ -177,6 +177,7 @@ class UnpinBegun(Record):
 class UnpinEnded(Record):
     source: str
     done: bool
+    persisted: bool = True
 
 
 # What clients see. A stream is named by its client and a number; the server's watch_id is in its first message.

@@ -28,6 +28,7 @@ class SourceRules:
         self._pinned = Pinned.NO
         self._before_rollback = (Pinned.NO, "")  # and what was served
         self._rollback = None  # the RollbackEnded that pinned it
+        self._unpin_persisted = True  # of the last unpinning
         self._replaced = ""  # digest of what the rollback replaced
         self._held_off = set()  # digests that do not end the pin
 
@@ -94,10 +95,12 @@ class SourceRules:
     def unpinned(self, ended):
         if ended.done:
             self._pinned = Pinned.NO
+            self._unpin_persisted = ended.persisted
 
     def server_ended(self):
-        """A pin that was not on disk may be lost."""
-        if self._pinned is Pinned.YES and not self._rollback.persisted:
+        """A pin that was not on disk may be lost, and one whose end was not may come back."""
+        persisted = {Pinned.YES: self._rollback and self._rollback.persisted, Pinned.NO: self._unpin_persisted}
+        if not persisted.get(self._pinned, True):
             self._pinned = Pinned.PERHAPS
 
     def server_started(self, recorded):
@@ -146,4 +149,6 @@ class SourceRules:
         self.served = self.judge_rest()[1]
         if self._pinned is Pinned.PERHAPS and self.seen is not None and not self.seen.pin_version:
             self._pinned = Pinned.NO
+        if self.seen is not None and self.seen.history == "RECORDED":
+            self._unpin_persisted = True
         self._at_rest = True
