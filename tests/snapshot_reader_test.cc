@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -143,6 +144,26 @@ TEST_F(SnapshotReaderTest, FileWrittenAfterTheCommitMakesItUnsettled) {
   while (LinkResolver(&real_).Resolve(Path("one/a")).target_stat.ctime <= swapped) {
     WriteFile(Path("one/a"), "2");
   }
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
+}
+
+TEST_F(SnapshotReaderTest, DirectoryMovedIntoPlaceIsCompleteUntilSomethingIsMadeInIt) {
+  const auto stat = [this](const std::string& path) {
+    return LinkResolver(&real_).Resolve(Path(path)).target_stat;
+  };
+  WriteFile(Path("s/a"), "1");
+  // File systems stamp changes by a coarse clock: move it until the stamp has moved on.
+  const absl::Time made = std::max(stat("s").mtime, stat("s/a").ctime);
+  do {
+    std::filesystem::rename(Path("s"), Path("away"));
+    std::filesystem::rename(Path("away"), Path("s"));
+  } while (stat("s").ctime <= made);
+  Configure("s");
+  ReadRequest request = Request(ReadCause::kCommit);
+  request.commit = HopName{directory_.path(), "s"};
+  EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  WriteFile(Path("s/b"), "half");
+  request.route = Request(ReadCause::kCommit).route;
   EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
 }
 

@@ -310,8 +310,13 @@ bool SnapshotReader::CompleteByCommit(const ReadRequest& request, const Resolved
   if (commit == nullptr) return false;
   // An empty directory behind any other link is likely to be filled now.
   if (listed.files.empty() && FindDataHop(route) == nullptr) return false;
-  const auto not_later = [commit](const FileStat& stat) {
-    return stat.ctime <= commit->entry.ctime;
+  // A directory that was moved into place is itself changed by what is made in it later. Moving
+  // sets its change time only, which all that is in it must be older than.
+  const bool is_directory = commit->entry.kind == FileKind::kDirectory;
+  if (is_directory && commit->entry.mtime >= commit->entry.ctime) return false;
+  const auto not_later = [&](const FileStat& stat) {
+    return stat.ctime < commit->entry.ctime ||
+           (stat.ctime == commit->entry.ctime && (!is_directory || stat.id == commit->entry.id));
   };
   return std::all_of(listed.directories.begin(), listed.directories.end(), not_later) &&
          std::all_of(listed.files.begin(), listed.files.end(),

@@ -541,6 +541,15 @@ class PinTest(CheckerTest):
         self.story.kill().start().see(5, self.a, pin_version=1)
         self.expect_right()
 
+    def test_a_pin_that_new_content_ended_may_come_back_if_that_was_not_recorded(self):
+        self.story.roll_back(1, 3, self.a).swap(4, self.c).kill().start().see(5, self.a, pin_version=1)
+        self.expect_right()
+
+    def test_a_pin_that_new_content_ended_comes_back_though_that_was_recorded(self):
+        self.story.roll_back(1, 3, self.a).swap(4, self.c).quiet(4, self.c)
+        self.story.kill().start().see(5, self.a, pin_version=1)
+        self.expect(8, "nobody did that")
+
     def test_a_pin_whose_end_was_recorded_comes_back(self):
         self.story.roll_back(1, 3, self.a).add(records.UnpinBegun, source="s")
         self.story.add(records.UnpinEnded, source="s", done=True).publish(4, self.b)

@@ -216,7 +216,7 @@ class RecordedServer:
             answer = self._server.admin.UnpinSource(admin.UnpinSourceRequest(source=source), timeout=CALL_SECONDS)
         except grpc.RpcError as error:
             not_pinned = error.code() == grpc.StatusCode.FAILED_PRECONDITION
-            self._recorder.add(records.UnpinEnded(source=source, done=not_pinned))
+            self._recorder.add(records.UnpinEnded(source=source, done=not_pinned, persisted=False))
             return False
         self._recorder.add(records.UnpinEnded(source=source, done=True, persisted=answer.persisted))
         return True

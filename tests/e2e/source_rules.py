@@ -28,7 +28,7 @@ class SourceRules:
         self._pinned = Pinned.NO
         self._before_rollback = (Pinned.NO, "")  # and what was served
         self._rollback = None  # the RollbackEnded that pinned it
-        self._unpin_persisted = True  # of the last unpinning
+        self._end_recorded = True  # the end of the last pin is on disk
         self._replaced = ""  # digest of what the rollback replaced
         self._held_off = set()  # digests that do not end the pin
 
@@ -39,7 +39,7 @@ class SourceRules:
             self._changes += 1
             self._valid.setdefault(digest, []).append(self._changes)
         if self._pinned is Pinned.YES and not self._held_off.issuperset(begun.valid):
-            self._pinned = Pinned.PERHAPS
+            self._pinned, self._end_recorded = Pinned.PERHAPS, False
 
     def version(self, epoch, version, digest):
         """Somebody was told that the version has this content."""
@@ -90,16 +90,17 @@ class SourceRules:
         return broken
 
     def unpin_begins(self):
-        self._pinned = Pinned.PERHAPS
+        if self._pinned is not Pinned.NO:
+            self._pinned, self._end_recorded = Pinned.PERHAPS, False
 
     def unpinned(self, ended):
         if ended.done:
             self._pinned = Pinned.NO
-            self._unpin_persisted = ended.persisted
+            self._end_recorded = self._end_recorded or ended.persisted
 
     def server_ended(self):
         """A pin that was not on disk may be lost, and one whose end was not may come back."""
-        persisted = {Pinned.YES: self._rollback and self._rollback.persisted, Pinned.NO: self._unpin_persisted}
+        persisted = {Pinned.YES: self._rollback and self._rollback.persisted, Pinned.NO: self._end_recorded}
         if not persisted.get(self._pinned, True):
             self._pinned = Pinned.PERHAPS
 
@@ -113,6 +114,8 @@ class SourceRules:
         """ListSources said so."""
         self.seen = seen
         self.recorded = self.recorded or seen.recorded_version > 0
+        if not seen.pin_version and seen.history == "RECORDED" and seen.recorded_version == seen.version:
+            self._end_recorded = True
         broken = self.version(seen.epoch, seen.version, seen.digest) if seen.version else []
         pinned = self.versions.get((seen.epoch, seen.pin_version), seen.digest)
         if seen.pin_version and seen.digest != pinned:
@@ -149,6 +152,4 @@ class SourceRules:
         self.served = self.judge_rest()[1]
         if self._pinned is Pinned.PERHAPS and self.seen is not None and not self.seen.pin_version:
             self._pinned = Pinned.NO
-        if self.seen is not None and self.seen.history == "RECORDED":
-            self._unpin_persisted = True
         self._at_rest = True

@@ -133,6 +133,22 @@ class SourceTest(EndToEndTest):
         event = stream.next_version()
         self.assertEqual((event.version, event.files), (2, {f"f{i}": b"2" for i in range(6)}))
 
+    def test_a_directory_that_is_moved_into_place_and_filled_there_is_published_whole(self):
+        for name in ("volume", "next"):
+            os.mkdir(self.path(name))
+            write(self.path(name, "a"), name)
+        server = self.serve(defaults={"settle": "1s", "max_delay": "1m"})
+        stream = self.watch(server)
+        self.assertEqual(stream.next_version().files, {"a": b"volume"})
+        server.pause()  # so that it finds the file empty
+        os.rename(self.path("volume"), self.path("old"))
+        os.rename(self.path("next"), self.path("volume"))
+        with open(self.path("volume", "b"), "w", encoding="utf-8") as file:
+            server.go_on()
+            time.sleep(0.3)
+            file.write("whole")
+        self.assertEqual(stream.next_version().files, {"a": b"next", "b": b"whole"})
+
     def test_a_mended_config_is_served_at_once_however_long_it_was_bad(self):
         """A swap is complete: nothing is waited for, neither a settling nor the next look."""
         volume = Volume(self.path("volume"), {"a.yaml": "x: ["})
