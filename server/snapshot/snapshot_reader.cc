@@ -216,7 +216,7 @@ absl::Status SnapshotReader::ReadUnchanged(OpenFile* file) {
   auto content = std::make_shared<FileContent>();
   // One byte more than there should be: the file may have grown, which the look after the reading
   // will tell.
-  const absl::Status read = ReadUpTo(file->stat.size_bytes + 1, *file, &content->bytes);
+  absl::Status read = ReadUpTo(file->stat.size_bytes + 1, *file, &content->bytes);
   if (!read.ok()) return read;
   if (content->bytes.size() != static_cast<size_t>(file->stat.size_bytes)) {
     return absl::NotFoundError("its size changed while it was being read");
@@ -236,7 +236,7 @@ absl::Status SnapshotReader::ReadUnchanged(OpenFile* file) {
 absl::Status SnapshotReader::ReadAsItIs(int64_t* growth, OpenFile* file) {
   auto content = std::make_shared<FileContent>();
   const int64_t most = std::min(config_.limits.max_file_bytes, file->stat.size_bytes + *growth);
-  const absl::Status read = ReadUpTo(most + 1, *file, &content->bytes);
+  absl::Status read = ReadUpTo(most + 1, *file, &content->bytes);
   if (!read.ok()) return read;
   const auto have = static_cast<int64_t>(content->bytes.size());
   if (have > most) {
