@@ -152,8 +152,9 @@ TEST_F(SnapshotReaderTest, DirectoryMovedIntoPlaceIsCompleteUntilSomethingIsMade
     return LinkResolver(&real_).Resolve(Path(path)).target_stat;
   };
   WriteFile(Path("s/a"), "1");
+  WriteFile(Path("s/old"), "1");
   // File systems stamp changes by a coarse clock: move it until the stamp has moved on.
-  const absl::Time made = std::max(stat("s").mtime, stat("s/a").ctime);
+  const absl::Time made = std::max(stat("s").mtime, stat("s/old").ctime);
   do {
     std::filesystem::rename(Path("s"), Path("away"));
     std::filesystem::rename(Path("away"), Path("s"));
@@ -162,6 +163,9 @@ TEST_F(SnapshotReaderTest, DirectoryMovedIntoPlaceIsCompleteUntilSomethingIsMade
   ReadRequest request = Request(ReadCause::kCommit);
   request.commit = HopName{directory_.path(), "s"};
   EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  std::filesystem::remove(Path("s/old"));
+  request.route = Request(ReadCause::kCommit).route;
+  EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled) << "more may be removed";
   WriteFile(Path("s/b"), "half");
   request.route = Request(ReadCause::kCommit).route;
   EXPECT_EQ(reader_->Read(request).result, Reading::kUnsettled);
