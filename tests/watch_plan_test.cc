@@ -96,7 +96,7 @@ TEST_F(WatchPlanTest, SwapOfDataIsACommitAndNothingElseInTheVolumeCounts) {
   }
   ASSERT_EQ(commits.size(), 1u);
   EXPECT_EQ(commits[0].hop.name, "..data");
-  EXPECT_TRUE(commits[0].plan_again);
+  EXPECT_TRUE(commits[0].route_may_differ);
 }
 
 TEST_F(WatchPlanTest, LinkMadeByCreateIsNoCommit) {
@@ -109,7 +109,7 @@ TEST_F(WatchPlanTest, LinkMadeByCreateIsNoCommit) {
   MakeLink("two", Path("link"));  // unlink and symlink, as `ln -sfn` of BusyBox
   for (const EventMeaning& meaning : Meanings(*plan)) {
     EXPECT_EQ(meaning.what, EventMeaning::kChange);
-    EXPECT_TRUE(meaning.plan_again);
+    EXPECT_TRUE(meaning.route_may_differ);
   }
 }
 
@@ -139,6 +139,27 @@ TEST_F(WatchPlanTest, SingleFileReplacedAtomicallyIsACommitAndItsNeighboursDoNot
   const auto meanings = Meanings(*plan);
   ASSERT_EQ(meanings.size(), 1u);
   EXPECT_EQ(meanings[0].what, EventMeaning::kCommit);
+}
+
+TEST_F(WatchPlanTest, WriteToTheTargetOfALinkOutOfTheTreeIsAChange) {
+  WriteFile(Path("shared/a.yaml"), "1");
+  WriteFile(Path("shared/other.yaml"), "1");
+  std::filesystem::create_directories(Path("source"));
+  MakeLink("../shared/a.yaml", Path("source/a.yaml"));
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("source");
+  config.link_roots = {Path("shared")};
+  WatchPlan plan(&file_system_, &guard_, &events_, config);
+  ASSERT_TRUE(plan.Arm().agreed);
+  events_.Drain();
+  WriteFile(Path("shared/other.yaml"), "2");
+  EXPECT_TRUE(Meanings(plan).empty());
+  WriteFile(Path("shared/a.yaml"), "2");
+  const auto meanings = Meanings(plan);
+  ASSERT_FALSE(meanings.empty());
+  EXPECT_EQ(meanings.back().what, EventMeaning::kClosed);
+  EXPECT_TRUE(meanings.back().touched_all);
 }
 
 TEST_F(WatchPlanTest, PlainDirectoryThatBecomesAVolumeStaysOne) {

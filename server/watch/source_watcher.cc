@@ -15,8 +15,14 @@
 namespace confstream {
 namespace {
 
-// A path that keeps changing while it is being resolved is planned for again after this pause.
+// A path that keeps changing while it is being resolved is planned for again after this pause, or
+// after one as long as planning took.
 constexpr absl::Duration kPlanPause = absl::Milliseconds(10);
+// Directories that come and go in a tree may cost a tenth of a thread in the long run: each plan
+// made for them is paid for by a pause of this many times what it took, but for the first second of
+// pauses, since most trees change a few times in a row and then rest.
+constexpr int kTreePlanPauseFactor = 9;
+constexpr absl::Duration kTreePlanCredit = absl::Seconds(1);
 // How often it is tried to watch what could not be watched.
 constexpr absl::Duration kWatchRetry = absl::Seconds(10);
 // Polls that take long are followed by pauses of this many times as long, so that polling takes no
@@ -24,6 +30,7 @@ constexpr absl::Duration kWatchRetry = absl::Seconds(10);
 // system that did not answer for a moment is not punished by changes that are seen minutes late.
 constexpr int kPauseFactor = 19;
 constexpr absl::Duration kMountsPause = absl::Seconds(1);
+constexpr absl::Duration kEventsLostPause = absl::Seconds(1);
 // A reading that the file system refused is tried again after this, doubled each time up to the
 // bound.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(20);
@@ -54,9 +61,13 @@ struct SourceWatcher::Source {
   Debouncer debouncer;
 
   Instant plan_at;               // when to plan again; infinite: the plan holds
+  bool plan_is_late = false;     // what it lacks has been there for a while, unwatched
+  bool route_holds = false;      // where the source leads is known, whatever else the plan lacks
   bool tree_may_differ = false;  // plan again before the next reading
-  bool watch_ended = false;      // since the last plan
-  std::string polled_because;    // why some change would not be told; empty: all are
+  Instant route_plan_not_before;
+  Instant tree_plans_paid_at;  // when the pauses for what planning has taken are over
+  bool watch_ended = false;    // since the last plan
+  std::string polled_because;  // why some change would not be told; empty: all are
   bool may_hang = false;
   std::vector<Mount> mounts;   // all that count for the source
   bool settling_said = false;  // the journal says that a reading is waited for
@@ -199,8 +210,10 @@ Instant SourceWatcher::Step(Instant now) {
   AnswerProbes(probes);
   TakeCommands(now);
   Instant next = Instant::Infinite();
+  if (events_lost_ && now >= events_lost_not_before_) LookForLostEvents(now);
+  if (events_lost_) next = events_lost_not_before_;
   if (mounts_changed_ && now >= mounts_not_before_) LookAtMounts(now);
-  if (mounts_changed_) next = mounts_not_before_;
+  if (mounts_changed_) next = std::min(next, mounts_not_before_);
   for (auto& [name, source] : sources_) {
     if (now >= source->rescan_at) LookPeriodically(source.get());
     if (now >= source->poll_at) Poll(source.get());
@@ -215,20 +228,9 @@ void SourceWatcher::TakeEvents(Instant now) {
   for (const WatchEvent& event : events_->Drain()) {
     if (event.kind == WatchEvent::kEventsLost) {
       rescans_.overflow.fetch_add(1, std::memory_order_relaxed);
-      log_->Warning("events lost, looking at every source again", {{"reason", "overflow"}});
-      for (auto& [name, source] : sources_) {
-        source->journal->Note(SourceEvent::kHint,
-                              "the kernel dropped events: anything may have changed");
-        Rescan(source.get());
-        ++source->activity;
-        source->touched.AddAll();
-        // Anything may have been going on: only what came through a commit point is known to be
-        // complete.
-        source->debouncer.NoteChange(now);
-        if (const Hop* data = FindDataHop(source->plan->route()); data != nullptr) {
-          source->debouncer.NoteCommit({data->directory, data->name});
-        }
-      }
+      events_lost_ = true;
+      // Nobody can tell for which of them: no reading may call itself undisturbed.
+      for (auto& [name, source] : sources_) ++source->activity;
       continue;
     }
     for (auto& [name, source] : sources_) TakeEvent(source.get(), event, now);
@@ -242,7 +244,11 @@ void SourceWatcher::TakeEvent(Source* source, const WatchEvent& event, Instant n
   source->journal->Note(SourceEvent::kHint, WordsFor(event, meaning));
   if (meaning.touched_all) source->touched.AddAll();
   for (std::string& path : meaning.touched) source->touched.Add(std::move(path));
-  if (meaning.plan_again) source->plan_at = now;
+  if (meaning.route_may_differ) {
+    source->route_holds = false;
+    source->plan_at = std::min(source->plan_at, std::max(now, source->route_plan_not_before));
+  }
+  if (meaning.directory_came_or_went) PlanForTree(source, now);
   source->tree_may_differ = source->tree_may_differ || meaning.tree_may_differ;
   source->watch_ended = source->watch_ended || meaning.watch_ended;
   switch (meaning.what) {
@@ -317,6 +323,7 @@ void SourceWatcher::TakeAnswer(const ReadAnswer& answer, Instant now) {
     case ReadOutcome::kMoved:
       source->journal->Note(SourceEvent::kRead, "the path leads elsewhere by now: once more");
       source->debouncer.ReadingWasVoid(now);
+      source->route_holds = false;
       source->plan_at = now;
       break;
     case ReadOutcome::kUnsettled:
@@ -360,6 +367,21 @@ void SourceWatcher::Poll(Source* source) {
   CountLook(source);
 }
 
+void SourceWatcher::LookForLostEvents(Instant now) {
+  events_lost_ = false;
+  // One source that is written to without pause must not have all others read without pause.
+  events_lost_not_before_ = now + kEventsLostPause;
+  log_->Warning("events lost, looking at every source again", {{"reason", "overflow"}});
+  for (auto& [name, source] : sources_) {
+    source->journal->Note(SourceEvent::kHint,
+                          "the kernel dropped events: anything may have changed");
+    source->touched.AddAll();
+    source->route_holds = false;
+    // What the files' times show to be at rest is read at once, the rest settles.
+    Rescan(source.get());
+  }
+}
+
 void SourceWatcher::LookAtMounts(Instant now) {
   mounts_changed_ = false;
   mounts_not_before_ = now + kMountsPause;
@@ -380,7 +402,14 @@ void SourceWatcher::LookAtMounts(Instant now) {
   }
 }
 
+void SourceWatcher::PlanForTree(Source* source, Instant now) {
+  const Instant at = std::max(now, source->tree_plans_paid_at - kTreePlanCredit);
+  source->plan_at = std::min(source->plan_at, at);
+  source->plan_is_late = source->plan_is_late || now < source->plan_at;
+}
+
 void SourceWatcher::PlanAgain(Source* source, Instant now) {
+  const Instant began = clock_->Now();
   WatchPlan::Armed armed;
   if (source->config.always_poll) {
     armed.watching = absl::UnavailableError("the source's setting always_poll is on");
@@ -388,8 +417,24 @@ void SourceWatcher::PlanAgain(Source* source, Instant now) {
   } else {
     armed = source->plan->Arm();
   }
-  source->plan_at = armed.agreed ? Instant::Infinite() : now + kPlanPause;
+  const absl::Duration took = clock_->Now() - began;
+  const Instant ended = now + took;
+  source->route_plan_not_before = ended + took;
+  source->tree_plans_paid_at =
+      std::max(source->tree_plans_paid_at, ended) + kTreePlanPauseFactor * took;
   source->tree_may_differ = false;
+  source->route_holds = armed.route_agreed;
+  if (armed.agreed) {
+    source->plan_at = Instant::Infinite();
+  } else if (armed.route_agreed) {
+    source->plan_at = std::max(ended + kPlanPause, source->tree_plans_paid_at - kTreePlanCredit);
+  } else {
+    source->plan_at = ended + std::max(kPlanPause, took);
+  }
+  // What has come into the tree may still be written to, and nobody has told so: it settles once
+  // more.
+  if (armed.grown && source->plan_is_late) source->debouncer.NoteChange(now);
+  source->plan_is_late = !armed.agreed;
   if (armed.rerouted) {
     source->touched.AddAll();
     const ResolvedPath& route = source->plan->route();
@@ -446,18 +491,14 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
     return;
   }
   if (source->tree_may_differ) {
-    const WatchPlan::Armed armed = source->plan->Arm();
-    source->tree_may_differ = false;
-    NoteWatching(source, armed, now);
-    if (!armed.agreed) source->plan_at = now + kPlanPause;
-    // What has come into the tree may still be written to, and nobody has told so: it settles once
-    // more.
-    if (armed.grown && due->cause == ReadCause::kSettled) {
-      source->debouncer.NoteChange(now);
-      return;
-    }
+    PlanForTree(source, now);
+    source->plan_is_late = true;
+    if (now >= source->plan_at) PlanAgain(source, now);
+    due = source->debouncer.Next();
+    if (!due.has_value() || now < due->when) return;
   }
-  if (source->plan_at != Instant::Infinite()) return;  // the plan is being made anew
+  if (!MayRead(*source, *due)) return;
+  if (source->plan_at != Instant::Infinite()) source->plan_is_late = true;
   ReadRequest request;
   request.source = source->config.name;
   request.incarnation = source->incarnation;
@@ -477,15 +518,17 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
   lane_->Submit(std::move(request));
 }
 
-Instant SourceWatcher::NextTurn(const Source& source) const {
-  Instant next = std::min({source.plan_at, source.rescan_at, source.poll_at});
-  if (source.reading) return next;
-  if (const std::optional<Debouncer::Due> due = source.debouncer.Next(); due.has_value()) {
-    next = std::min(next,
-                    std::max({due->when, source.read_not_before,
-                              source.plan_at == Instant::Infinite() ? Instant() : source.plan_at}));
-  }
-  return next;
+bool SourceWatcher::MayRead(const Source& source, const Debouncer::Due& due) {
+  if (source.plan_at == Instant::Infinite()) return true;
+  // A reading finds by itself what is in the tree: only its rest cannot be known without watches.
+  return source.route_holds && (due.cause == ReadCause::kCommit || due.cause == ReadCause::kForced);
+}
+
+Instant SourceWatcher::NextTurn(const Source& source) {
+  const Instant next = std::min({source.plan_at, source.rescan_at, source.poll_at});
+  const std::optional<Debouncer::Due> due = source.debouncer.Next();
+  if (source.reading || !due.has_value() || !MayRead(source, *due)) return next;
+  return std::min(next, std::max(due->when, source.read_not_before));
 }
 
 }  // namespace confstream

@@ -89,13 +89,18 @@ class SourceWatcher final : public ReadAnswerSink {
   void AnswerProbes(const std::vector<Probe*>& probes);
   void Rescan(Source* source);
   void LookPeriodically(Source* source);
+  // Sees to it that the plan is made again, now or when its costs allow.
+  void PlanForTree(Source* source, Instant now);
   void PlanAgain(Source* source, Instant now);
+  void LookForLostEvents(Instant now);
   void LookAtMounts(Instant now);
   void NoteWatching(Source* source, const WatchPlan::Armed& armed, Instant now);
   void Poll(Source* source);
   void CountLook(Source* source);
   void SubmitIfDue(Source* source, Instant now);
-  Instant NextTurn(const Source& source) const;
+  // True unless the plan has to be made first.
+  static bool MayRead(const Source& source, const Debouncer::Due& due);
+  static Instant NextTurn(const Source& source);
 
   const Clock* const clock_;
   FileSystem* const file_system_;
@@ -111,6 +116,8 @@ class SourceWatcher final : public ReadAnswerSink {
   std::map<std::string, std::unique_ptr<Source>> sources_;
   uint64_t added_ = 0;
   uint64_t requests_ = 0;
+  bool events_lost_ = false;
+  Instant events_lost_not_before_;
   MountGuard guard_;
   MountTable mounts_;
   bool mounts_changed_ = true;

@@ -9,8 +9,8 @@
 namespace confstream {
 namespace {
 
-// How often a plan is made anew while the path keeps changing underneath, before the caller takes a
-// pause.
+// How often a plan is made anew while the source leads elsewhere each time, before the caller takes
+// a pause.
 constexpr int kMaxAttempts = 5;
 
 bool SameDirectories(const SourceTree& a, const SourceTree& b) {
@@ -67,9 +67,9 @@ WatchPlan::Armed WatchPlan::Arm() {
     // What came into being between resolving and watching sent no event: only looking again shows
     // it.
     Look again = LookAgain();
-    const bool agreed = changed.ok() && !ChangedUnderneath(look.listing) &&
-                        SameRoute(look.route, again.route) &&
-                        SameDirectories(look.tree, again.tree);
+    armed.route_agreed = SameRoute(look.route, again.route);
+    armed.agreed = armed.route_agreed && changed.ok() && !ChangedUnderneath(look.listing) &&
+                   SameDirectories(look.tree, again.tree);
     armed.rerouted = armed.rerouted || !SameRoute(route_, again.route);
     std::swap(watched_, watched);
     Release(watched);  // the old ones, now that the new ones are held
@@ -78,10 +78,7 @@ WatchPlan::Armed WatchPlan::Arm() {
     // At rest nothing is held open: whoever wants to unmount the volume would be told that it is
     // busy. What takes the place of the target, even under its inode number, sends an event.
     route_.target_fd.reset();
-    if (agreed || attempt == kMaxAttempts) {
-      armed.agreed = agreed;
-      return armed;
-    }
+    if (armed.route_agreed || attempt == kMaxAttempts) return armed;
     look.route = route_;
     look.tree = std::move(again.tree);
     look.listing = std::move(again.listing);
@@ -132,7 +129,9 @@ absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* a
   }
   if (look.route.status.ok() && look.route.target_stat.kind != FileKind::kDirectory) {
     const Hop& last = look.route.hops.back();
-    if (Watched* entry = watch(last.directory, WatchInterest::kContents)) entry->file = last.name;
+    if (Watched* entry = watch(last.directory, WatchInterest::kContents)) {
+      entry->files.insert(last.name);
+    }
   }
   for (const TreeDirectory& directory : look.tree.directories) {
     Watched* entry = watch(directory.path, WatchInterest::kContents);
@@ -142,9 +141,13 @@ absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* a
     if (directory.prefix.empty() && !is_volume_) entry->hops.insert(kDataLink);
   }
   for (const Hop& hop : look.tree.link_hops) {
-    if (Watched* entry = watch(hop.directory, WatchInterest::kEntries)) {
-      entry->tree_hops.insert(hop.name);
-    }
+    // What is written to a link's target is told to watchers of the directory that it is in.
+    const bool is_file = hop.entry.kind == FileKind::kRegular;
+    Watched* entry =
+        watch(hop.directory, is_file ? WatchInterest::kContents : WatchInterest::kEntries);
+    if (entry == nullptr) continue;
+    entry->tree_hops.insert(hop.name);
+    if (is_file) entry->files.insert(hop.name);
   }
   return changed;
 }
@@ -177,7 +180,10 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
   const Watched& watched = found->second;
   if (event.kind == WatchEvent::kWatchEnded) {
     meaning.what = EventMeaning::kChange;
-    meaning.touched_all = meaning.plan_again = meaning.watch_ended = true;
+    meaning.touched_all = meaning.watch_ended = true;
+    // The end of a directory of the tree changes the tree only.
+    meaning.route_may_differ = watched.prefixes.empty() || !watched.hops.empty();
+    meaning.directory_came_or_went = true;
     return meaning;
   }
   const bool entry_came_or_went =
@@ -188,7 +194,8 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
     const bool commit = is_hop && event.kind == WatchEvent::kMovedIn;
     meaning.what = commit ? EventMeaning::kCommit : EventMeaning::kChange;
     meaning.hop = {watched.directory, event.name};
-    meaning.touched_all = meaning.plan_again = true;
+    meaning.touched_all = meaning.directory_came_or_went = true;
+    meaning.route_may_differ = is_hop;
     return meaning;
   }
   // If this is a mount that is being torn down, the end of its last entries is all that is told:
@@ -213,7 +220,7 @@ std::vector<Mount> WatchPlan::ConcernedMounts(const MountTable& mounts) const {
 
 void WatchPlan::InterpretContent(const Watched& watched, const WatchEvent& event,
                                  EventMeaning* meaning) const {
-  if (watched.file.has_value() && *watched.file == event.name) {
+  if (watched.files.contains(event.name)) {
     meaning->touched_all = true;
   } else {
     bool belongs = false;
@@ -242,7 +249,7 @@ void WatchPlan::InterpretContent(const Watched& watched, const WatchEvent& event
   }
   meaning->what = EventMeaning::kChange;
   if (event.kind != WatchEvent::kAttributes) {
-    meaning->plan_again = event.is_directory;
+    meaning->directory_came_or_went = event.is_directory;
     meaning->tree_may_differ = true;
   }
 }

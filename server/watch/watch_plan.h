@@ -32,10 +32,11 @@ struct EventMeaning {
   What what = kNothing;
   HopName hop;       // with kCommit
   std::string file;  // with kWriting, kClosed and kChange: names the file for the debouncer
-  std::vector<std::string> touched;  // relative paths of files that may have changed
-  bool touched_all = false;          // nobody can tell which files
-  bool plan_again = false;  // at once: the source may lead elsewhere, or a directory came or went
-  bool tree_may_differ = false;  // before the next reading: a link may have come
+  std::vector<std::string> touched;     // relative paths of files that may have changed
+  bool touched_all = false;             // nobody can tell which files
+  bool route_may_differ = false;        // plan again at once: the source may lead elsewhere
+  bool directory_came_or_went = false;  // plan again soon
+  bool tree_may_differ = false;         // plan again before the next reading: a link may have come
   bool watch_ended = false;
 };
 
@@ -43,11 +44,12 @@ struct EventMeaning {
 class WatchPlan {
  public:
   struct Armed {
-    bool agreed = true;     // two resolutions in a row did; otherwise plan again soon
-    bool rerouted = false;  // the source leads elsewhere than before
-    bool grown = false;     // a directory is watched that was not
-    absl::Status watching;  // not OK: some change would not be told, and why
-    bool may_hang = false;  // the source, or a part of it, is where the guard forbids to look
+    bool agreed = true;        // two looks in a row did; otherwise plan again soon
+    bool route_agreed = true;  // they did on where the source leads
+    bool rerouted = false;     // the source leads elsewhere than before
+    bool grown = false;        // a directory is watched that was not
+    absl::Status watching;     // not OK: some change would not be told, and why
+    bool may_hang = false;     // the source, or a part of it, is where the guard forbids to look
   };
 
   // What is passed on outlives the plan. What `guard` forbids is not touched, and so not watched.
@@ -58,7 +60,9 @@ class WatchPlan {
   WatchPlan& operator=(const WatchPlan&) = delete;
 
   // Resolves the source and watches every directory that decides where it leads or that is read:
-  // new watches before old ones go, until two resolutions agree.
+  // new watches before old ones go. Tries again while the source leads elsewhere each time, within
+  // a bound; a tree that changes meanwhile is left for the next time, since looking at it is what
+  // takes long.
   Armed Arm();
 
   // Without any hop before Arm() was called.
@@ -76,9 +80,10 @@ class WatchPlan {
     absl::flat_hash_set<std::string>
         tree_hops;  // entries that decide where a link inside the tree leads
     std::vector<std::string>
-        prefixes;                     // of a tree directory: how relative paths of its files begin
-    std::optional<std::string> file;  // the entry that is the source itself, if it is a file
-    bool is_end = false;              // the way to a source that is missing ends here
+        prefixes;  // of a tree directory: how relative paths of its files begin
+    absl::flat_hash_set<std::string> files;  // entries that are read though the directory is not:
+                                             // the source itself, or where links inside it lead
+    bool is_end = false;                     // the way to a source that is missing ends here
   };
   using WatchedMap = absl::flat_hash_map<WatchId, Watched>;
 
