@@ -4,13 +4,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/base/error_reason.h"
 #include "server/serve/paging.h"
 #include "tests/fakes/fake_history.h"
@@ -24,7 +27,9 @@ namespace {
 class RecordingControl final : public SourceControl {
  public:
   absl::StatusOr<ControlResult> Rollback(const RollbackOrder& asked) override {
+    ++rollbacks;
     order = asked;
+    while (slow) absl::SleepFor(absl::Milliseconds(1));
     return result;
   }
   absl::StatusOr<ControlResult> Unpin(const std::string& /*source*/) override { return result; }
@@ -61,6 +66,8 @@ class RecordingControl final : public SourceControl {
   RollbackOrder order;
   absl::Duration timeout;
   std::string dry_run_files;
+  std::atomic<int> rollbacks = 0;
+  std::atomic<bool> slow = false;
 };
 
 class AdminServiceTest : public testing::Test {
@@ -234,6 +241,36 @@ TEST_F(AdminServiceTest, RollbackIsHandedOnAndItsAnswerToo) {
   EXPECT_EQ(answer.pin().version(), 3);
   EXPECT_FALSE(answer.pin().has_expire_time());
   EXPECT_TRUE(answer.persisted());
+}
+
+TEST_F(AdminServiceTest, CallWhoseCallerHasLeftWhileItWaitedIsNotMade) {
+  control_.result = ControlResult{ServingState(MakeSnapshot(7, {{"a", "1"}})), true};
+  control_.slow = true;
+  v1::RollbackSnapshotRequest request;
+  request.set_source("app");
+  request.set_version(3);
+  const auto roll_back = [&] {
+    v1::RollbackSnapshotResponse answer;
+    EXPECT_TRUE(Call(&Stub::RollbackSnapshot, request, &answer).ok());
+  };
+  std::thread first(roll_back);
+  std::thread second(roll_back);
+  while (control_.rollbacks < 2) absl::SleepFor(absl::Milliseconds(1));  // no thread is free now
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + absl::Milliseconds(50)));
+  v1::RollbackSnapshotResponse answer;
+  EXPECT_EQ(stub_->RollbackSnapshot(&context, request, &answer).error_code(),
+            grpc::StatusCode::DEADLINE_EXCEEDED);
+  // What the same connection brings later is answered after the server knows.
+  v1::ListSnapshotsRequest list;
+  list.set_source("app");
+  v1::ListSnapshotsResponse listed;
+  EXPECT_TRUE(Call(&Stub::ListSnapshots, list, &listed).ok());
+  control_.slow = false;
+  first.join();
+  second.join();
+  roll_back();
+  EXPECT_EQ(control_.rollbacks, 3);
 }
 
 TEST_F(AdminServiceTest, BadRollbacksAreRefusedBeforeAnythingIsAsked) {

@@ -41,6 +41,22 @@ TEST(FillStatusTest, WaitingSourceServesVersionZeroAndWasNeverVerified) {
   EXPECT_EQ(message.change_detection(), v1::CHANGE_DETECTION_INOTIFY);
 }
 
+TEST(FillStatusTest, EveryEndOfAPinHasAReason) {
+  const std::pair<PinEnd::Reason, v1::PinEndReason> pairs[] = {
+      {PinEnd::kNewContent, v1::PIN_END_REASON_NEW_CONTENT},
+      {PinEnd::kUnpinned, v1::PIN_END_REASON_UNPINNED},
+      {PinEnd::kExpired, v1::PIN_END_REASON_EXPIRED}};
+  for (const auto& [reason, expected] : pairs) {
+    SourceState state;
+    state.status.pin_end = PinEnd{reason, absl::FromUnixSeconds(7), 3};
+    v1::SourceStatus message;
+    FillStatus(state, 100, &message);
+    EXPECT_EQ(message.pin_end().reason(), expected);
+    EXPECT_EQ(message.pin_end().end_time().seconds(), 7);
+    EXPECT_EQ(message.pin_end().version(), 3);
+  }
+}
+
 TEST(FillStatusTest, EveryConditionHasAState) {
   const std::pair<SourceCondition, v1::SourceState> pairs[] = {
       {SourceCondition::kServing, v1::SOURCE_STATE_SERVING},

@@ -286,6 +286,16 @@ TEST_F(SnapshotStoreTest, NumbersThatTheDiskMayKnowAreNotPassedInTheirEpochUntil
   EXPECT_EQ(append(3 * SnapshotStore::kReserve), second) << "what was recorded is of the first";
 }
 
+TEST_F(SnapshotStoreTest, NobodyWaitsForTheDiskOnceWaitsHaveEnded) {
+  IgnoredRequests requests;
+  SnapshotStore store(Config(), RecordedHistory(), &requests);
+  store.Append(MakeGeneration({{"a", "1"}}), Sha256::Of("1"), now_);
+  std::thread waiting([&store] { EXPECT_FALSE(store.AwaitRecorded(absl::Hours(1))); });
+  store.EndWaits();
+  waiting.join();
+  EXPECT_FALSE(store.AwaitRecorded(absl::Hours(1)));
+}
+
 TEST_F(SnapshotStoreTest, WhatIsRecordedNeverHasThePinOfAnotherRollback) {
   IgnoredRequests requests;
   SnapshotStore store(Config(), RecordedHistory(), &requests);

@@ -354,6 +354,7 @@ TEST_F(RollbackTest, RollingBackAgainStillHoldsOffWhatTheFirstReplaced) {
   Write("a", "1");
   Read();
   EXPECT_FALSE(state().status.pin.has_value()) << "the pinned content itself is other content";
+  EXPECT_EQ(state().status.pin_end->reason, PinEnd::kNewContent);
 }
 
 TEST_F(RollbackTest, RepeatedRenewsThePinAndHoldsOffWhatItHeldOff) {
@@ -410,8 +411,19 @@ TEST_F(RollbackTest, FilesThatAreHeldOffAreVerified) {
 TEST_F(RollbackTest, IsLoggedAsARollbackOfTheVersionAndItsEndWithTheReason) {
   ASSERT_TRUE(Rollback(1).ok());
   EXPECT_EQ(Logged("origin=\"rollback of 1\""), 1);
+  EXPECT_FALSE(state().status.pin_end.has_value());
+  clock_.Advance(absl::Seconds(10));
   ASSERT_TRUE(publisher_.Unpin("app").ok());
   EXPECT_EQ(Logged("reason=\"an operator asked for it\""), 1);
+  ASSERT_TRUE(state().status.pin_end.has_value());
+  EXPECT_EQ(state().status.pin_end->reason, PinEnd::kUnpinned);
+  EXPECT_EQ(state().status.pin_end->end_time, clock_.WallNow());
+  EXPECT_EQ(state().status.pin_end->version, 1);
+  publisher_.AddSource(Config(), no_schemas_, 2);
+  Read(Request("app", 2));
+  EXPECT_TRUE(state().status.pin_end.has_value()) << "other settings forget nothing";
+  ASSERT_TRUE(Rollback(1).ok());
+  EXPECT_FALSE(state().status.pin_end.has_value()) << "it is pinned again";
 }
 
 TEST_F(RollbackTest, ToFilesThatTodaysSettingsLeaveOutIsRefused) {
@@ -457,6 +469,7 @@ TEST_F(RollbackTest, ExpiredPinPublishesWhatIsMountedAtTheNextReading) {
   Read();
   EXPECT_EQ(Served(), "3");
   EXPECT_FALSE(state().status.pin.has_value());
+  EXPECT_EQ(state().status.pin_end->reason, PinEnd::kExpired);
 }
 
 TEST_F(RollbackTest, IsRefusedWithItsReasonAndChangesNothing) {

@@ -111,6 +111,19 @@ std::string PinText(const v1::Pin& pin) {
   return text;
 }
 
+std::string PinEndText(v1::PinEndReason reason) {
+  switch (reason) {
+    case v1::PIN_END_REASON_NEW_CONTENT:
+      return ", since the files have got new valid content";
+    case v1::PIN_END_REASON_UNPINNED:
+      return ", since an operator asked for it";
+    case v1::PIN_END_REASON_EXPIRED:
+      return ", since it has expired";
+    default:
+      return "";
+  }
+}
+
 std::vector<std::string> Remarks(absl::string_view source, const v1::SourceStatus& status) {
   std::vector<std::string> remarks;
   const std::string name = SafeForTerminal(source);

@@ -119,6 +119,11 @@ void AddStatus(Json* object, const v1::SourceStatus& status) {
     json["verified_time"] = UtcTime(FromProto(status.verified_time()));
   }
   if (status.has_pin()) json["pin"] = ToJson(status.pin());
+  if (status.has_pin_end()) {
+    json["pin_end"] = {{"reason", ShortName(status.pin_end().reason())},
+                       {"end_time", UtcTime(FromProto(status.pin_end().end_time()))},
+                       {"version", status.pin_end().version()}};
+  }
   if (status.has_history()) {
     json["history"] = {{"state", ShortName(status.history().state())},
                        {"recorded_version", status.history().recorded_version()}};

@@ -55,8 +55,8 @@ void DiffPrinter::OnStatus(const v1::ResponseHeader& header, const v1::SourceSta
   }
   *console_.out << line << "\n";
   if (pin_.has_value() && !status.has_pin()) {
-    *console_.out << "  the pin has ended: " << SafeForTerminal(header.source()) << " was "
-                  << PinText(*pin_) << "\n";
+    *console_.out << "  the pin has ended" << PinEndText(status.pin_end().reason()) << ": "
+                  << SafeForTerminal(header.source()) << " was " << PinText(*pin_) << "\n";
   }
   pin_ = status.has_pin() ? std::optional<v1::Pin>(status.pin()) : std::nullopt;
   for (const std::string& remark : Remarks(header.source(), status)) {

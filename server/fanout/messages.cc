@@ -72,6 +72,14 @@ void FillPin(const Pin& pin, v1::Pin* message) {
   message->set_reason(pin.reason);
 }
 
+void FillPinEnd(const PinEnd& end, v1::PinEnd* message) {
+  message->set_reason(end.reason == PinEnd::kNewContent ? v1::PIN_END_REASON_NEW_CONTENT
+                      : end.reason == PinEnd::kUnpinned ? v1::PIN_END_REASON_UNPINNED
+                                                        : v1::PIN_END_REASON_EXPIRED);
+  FillTime(end.end_time, message->mutable_end_time());
+  message->set_version(end.version);
+}
+
 void FillViolation(const Violation& violation, v1::Violation* message) {
   message->set_path(violation.path);
   message->set_line(violation.line);
@@ -97,6 +105,7 @@ void FillStatus(const SourceState& state, size_t max_violations, v1::SourceStatu
   }
   message->set_violations_total(status.violations_total);
   if (status.pin.has_value()) FillPin(*status.pin, message->mutable_pin());
+  if (status.pin_end.has_value()) FillPinEnd(*status.pin_end, message->mutable_pin_end());
   v1::HistoryStatus* history = message->mutable_history();
   history->set_state(status.history.state == HistoryStatus::kMemory ? v1::HISTORY_STATE_MEMORY
                      : status.history.state == HistoryStatus::kRecorded

@@ -28,6 +28,7 @@ void FillHeader(const Snapshot& snapshot, const ResumeToken& token, v1::Response
 void FillFile(const SnapshotFile& file, v1::ConfigFile* message);
 
 void FillPin(const Pin& pin, v1::Pin* message);
+void FillPinEnd(const PinEnd& end, v1::PinEnd* message);
 
 void FillViolation(const Violation& violation, v1::Violation* message);
 

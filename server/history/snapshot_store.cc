@@ -319,10 +319,16 @@ bool SnapshotStore::AwaitRecorded(absl::Duration timeout) {
   while (recorded_revision_ < wanted) {
     const absl::Duration left = deadline - absl::Now();
     if (requests_ == nullptr || status_.state != HistoryStatus::kRecorded) return false;
-    if (left <= absl::ZeroDuration()) return false;
+    if (waits_ended_ || left <= absl::ZeroDuration()) return false;
     recorded_.WaitFor(&mu_, left);
   }
   return requests_ != nullptr && status_.state == HistoryStatus::kRecorded;
+}
+
+void SnapshotStore::EndWaits() {
+  MutexLock lock(&mu_);
+  waits_ended_ = true;
+  recorded_.NotifyAll();
 }
 
 std::optional<UnrecordedHistory> SnapshotStore::TakeUnrecorded(bool release) {

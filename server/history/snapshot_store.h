@@ -80,8 +80,10 @@ class SnapshotStore final : public RetainedVersions {
 
   HistoryStatus status() const;
   // Waits until everything up to this moment is on disk. False: it is not, after `timeout`; or
-  // history is in memory only, or the disk fails.
+  // history is in memory only, the disk fails, or EndWaits() was called.
   bool AwaitRecorded(absl::Duration timeout);
+  // Nobody waits for the disk any more.
+  void EndWaits();
 
   std::shared_ptr<const Snapshot> Find(int64_t version) const override;
   std::shared_ptr<const Snapshot> FindAfter(int64_t version) const override;
@@ -134,6 +136,7 @@ class SnapshotStore final : public RetainedVersions {
 
   mutable Mutex mu_;
   CondVar recorded_;
+  bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
   RecordingRequests* requests_ ABSL_GUARDED_BY(mu_);  // null: memory only
   Retention retention_ ABSL_GUARDED_BY(mu_);
   std::string epoch_ ABSL_GUARDED_BY(mu_);

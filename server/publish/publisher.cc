@@ -44,6 +44,9 @@ void Publisher::EndWaits() {
   MutexLock lock(&mu_);
   waits_ended_ = true;
   reading_done_.NotifyAll();
+  for (const auto& [name, entry] : sources_) {
+    if (entry.lane != nullptr) entry.lane->store()->EndWaits();
+  }
 }
 
 void Publisher::AddSource(const SourceConfig& config, std::shared_ptr<const SchemaSet> schemas,

@@ -63,6 +63,7 @@ void SourceLane::Announce() {
 void SourceLane::Replace(SourceLane* before) {
   Mounted mounted;
   std::optional<absl::Time> verified_time;
+  std::optional<PinEnd> pin_end;
   std::shared_ptr<const SourceState> state;
   {
     MutexLock lock(&before->mu_);
@@ -73,11 +74,13 @@ void SourceLane::Replace(SourceLane* before) {
       mounted.generation = GenerationOf(*before->store_->latest());
     }
     verified_time = before->verified_time_;
+    pin_end = before->pin_end_;
     state = before->state_;
   }
   MutexLock lock(&mu_);
   mounted_ = std::move(mounted);
   verified_time_ = verified_time;
+  pin_end_ = pin_end;
   state_ = std::move(state);
 }
 
@@ -171,7 +174,7 @@ void SourceLane::RefuseLocked(std::vector<Violation> violations) {
 }
 
 void SourceLane::WeighLocked() {
-  if (PinExpiredLocked()) EndPinLocked("it expired");
+  if (PinExpiredLocked()) EndPinLocked(PinEnd::kExpired);
   if (mounted_.digest.has_value()) {
     Validator::Verdict verdict = validator_.Validate(
         mounted_.generation.has_value() ? *mounted_.generation : GenerationOf(*store_->latest()));
@@ -208,12 +211,13 @@ bool SourceLane::PassesPinLocked() {
   const std::optional<Pin> pin = store_->pin();
   if (!pin.has_value()) return true;
   if (*mounted_.digest == pin->replaced || mounted_.digest == pin->last_read) return false;
-  EndPinLocked("the files have got new valid content");
+  EndPinLocked(PinEnd::kNewContent);
   return true;
 }
 
-void SourceLane::EndPinLocked(absl::string_view why) {
-  said_.PinEnded(*store_->pin(), why);
+void SourceLane::EndPinLocked(PinEnd::Reason reason) {
+  pin_end_ = {reason, context_.clock->WallNow(), store_->pin()->version};
+  said_.PinEnded(*pin_end_);
   store_->SetPin(std::nullopt);
 }
 
@@ -314,7 +318,7 @@ absl::StatusOr<std::shared_ptr<const SourceState>> SourceLane::Unpin() {
     return ErrorWithReason(absl::StatusCode::kFailedPrecondition, kNotPinned,
                            absl::StrCat("source `", config_.name, "` is not pinned"));
   }
-  EndPinLocked("an operator asked for it");
+  EndPinLocked(PinEnd::kUnpinned);
   WeighLocked();
   return state_;
 }
@@ -356,6 +360,7 @@ void SourceLane::TellLocked() {
   status.condition = ConditionOf(status, state->snapshot != nullptr);
   status.polling_reason = polling_reason_;
   status.pin = store_->pin();
+  if (!status.pin.has_value()) status.pin_end = pin_end_;
   status.history = store_->status();
   const std::shared_ptr<const SourceState> before = std::move(state_);
   status.since = before != nullptr && before->status.condition == status.condition

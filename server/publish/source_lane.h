@@ -100,7 +100,7 @@ class SourceLane {
   void PublishMountedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // False: the pin, if any, holds off what is mounted. Otherwise there is none any more.
   bool PassesPinLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void EndPinLocked(absl::string_view why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void EndPinLocked(PinEnd::Reason reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool PinExpiredLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // From now on what is mounted need not be the newest snapshot: unpinning will ask for it.
   void HoldMountedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -123,6 +123,7 @@ class SourceLane {
   Mounted mounted_ ABSL_GUARDED_BY(mu_);
   // When what is mounted was last found to be what is served, or what the pin holds off.
   std::optional<absl::Time> verified_time_ ABSL_GUARDED_BY(mu_);
+  std::optional<PinEnd> pin_end_ ABSL_GUARDED_BY(mu_);  // the last one
   std::string polling_reason_ ABSL_GUARDED_BY(mu_);
   uint64_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // number of the request that is being read; 0: none
   bool stalled_ ABSL_GUARDED_BY(mu_) = false;  // that takes too long

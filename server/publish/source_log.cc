@@ -10,6 +10,18 @@ namespace {
 // Of more, the status tells.
 constexpr size_t kLoggedViolations = 10;
 
+absl::string_view WordsFor(PinEnd::Reason reason) {
+  switch (reason) {
+    case PinEnd::kNewContent:
+      return "the files have got new valid content";
+    case PinEnd::kUnpinned:
+      return "an operator asked for it";
+    case PinEnd::kExpired:
+      return "it expired";
+  }
+  return "";
+}
+
 }  // namespace
 
 void SourceLog::Restored(const Snapshot& snapshot) const {
@@ -57,8 +69,9 @@ void SourceLog::Pinned(const Pin& pin, bool renewed) const {
   journal_->Note(SourceEvent::kVersion, absl::StrCat(what, ", to version ", pin.version));
 }
 
-void SourceLog::PinEnded(const Pin& pin, absl::string_view why) const {
-  log_->Info("unpinned", {{"source", source_}, {"pinned_version", pin.version}, {"reason", why}});
+void SourceLog::PinEnded(const PinEnd& end) const {
+  const absl::string_view why = WordsFor(end.reason);
+  log_->Info("unpinned", {{"source", source_}, {"pinned_version", end.version}, {"reason", why}});
   journal_->Note(SourceEvent::kVersion, absl::StrCat("the pin ended: ", why));
 }
 

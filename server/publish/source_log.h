@@ -40,7 +40,7 @@ class SourceLog {
   void Stalled() const;
   // `renewed`: there was a pin to the same version.
   void Pinned(const Pin& pin, bool renewed) const;
-  void PinEnded(const Pin& pin, absl::string_view why) const;
+  void PinEnded(const PinEnd& end) const;
   void SchemasLoaded() const;
   void SchemasNotLoaded(absl::string_view why) const;
   void MountWithoutUpdates(absl::string_view why) const;

@@ -126,8 +126,12 @@ AdminService::AdminService(WatchHub* hub, SourceControl* control)
 grpc::ServerUnaryReactor* AdminService::OnControlThread(grpc::CallbackServerContext* context,
                                                         std::function<absl::Status()> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  control_threads_.Submit(
-      [reactor, work = std::move(work)] { reactor->Finish(ToGrpcStatus(work())); });
+  control_threads_.Submit([context, reactor, work = std::move(work)] {
+    // Whoever has given up while the call waited for its turn does not expect it to be done.
+    const absl::Status done =
+        context->IsCancelled() ? absl::CancelledError("the caller has left") : work();
+    reactor->Finish(ToGrpcStatus(done));
+  });
   return reactor;
 }
 

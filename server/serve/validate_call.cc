@@ -23,7 +23,9 @@ void ValidateCall::OnReadDone(bool ok) {
       return;
     }
     // Checking may take long: not on gRPC's thread.
-    threads_->Submit([this] { Finish(ToGrpcStatus(Check())); });
+    threads_->Submit([this] {
+      Finish(ToGrpcStatus(cancelled_ ? absl::CancelledError("the caller has left") : Check()));
+    });
     return;
   }
   const absl::Status taken = Take();

@@ -30,6 +30,14 @@ struct Pin {
   }
 };
 
+// How a pin ended. Plain data.
+struct PinEnd {
+  enum Reason { kNewContent, kUnpinned, kExpired };
+  Reason reason = kNewContent;
+  absl::Time end_time;
+  int64_t version = 0;  // the pin's
+};
+
 }  // namespace confstream
 
 #endif  // CONFSTREAM_SERVER_SNAPSHOT_PIN_H_

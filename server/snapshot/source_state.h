@@ -45,9 +45,11 @@ struct SourceStatus {
   std::vector<Violation> violations;        // sorted; at most Validator::kMaxViolations
   int64_t violations_total = 0;
   std::optional<Pin> pin;
+  std::optional<PinEnd> pin_end;  // of the last one, while there is none
   HistoryStatus history;
 
-  // True if a subscriber has nothing to learn from `other`: times of checks do not count.
+  // True if a subscriber has nothing to learn from `other`: times of checks do not count, and with
+  // a pin's end the pin is gone.
   bool SaysTheSameAs(const SourceStatus& other) const {
     return condition == other.condition && polling_reason == other.polling_reason &&
            violations == other.violations && violations_total == other.violations_total &&
