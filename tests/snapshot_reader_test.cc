@@ -198,6 +198,32 @@ TEST_F(SnapshotReaderTest, PlainDirectoryWithoutFilesIsAMistakeUnlessAllowed) {
   EXPECT_TRUE(Read(ReadCause::kSettled).violations.empty());
 }
 
+TEST_F(SnapshotReaderTest, SourceOfWhichTheGlobsLeaveNothingIsAMistakeThatNamesThem) {
+  KubeletVolume volume(Path("v"));
+  volume.Swap({{"a.yaml", "1"}, {"b.yaml", "1"}});
+  config_.include = {*PathGlob::Parse("*.toml")};
+  Configure("v");
+  Reading reading = Read(ReadCause::kCommit);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "source.empty");
+  EXPECT_THAT(
+      reading.violations[0].message,
+      testing::HasSubstr(".yaml` is left out, since no glob of `include` matches it, beside "
+                         "1 more: "));
+  config_.allow_empty = true;
+  Configure("v");
+  EXPECT_TRUE(Read(ReadCause::kCommit).violations.empty());
+}
+
+TEST_F(SnapshotReaderTest, MissingSourceIsSaidWithItsPathAndTheRemedy) {
+  Configure("none/at/all");
+  const Reading reading = Read(ReadCause::kRecheck);
+  EXPECT_EQ(reading.result, Reading::kMissing);
+  EXPECT_THAT(std::string(reading.status.message()),
+              testing::AllOf(testing::HasSubstr(Path("none/at/all") + " leads nowhere: "),
+                             testing::HasSubstr("configure another path")));
+}
+
 TEST_F(SnapshotReaderTest, PlainFilesRewrittenDuringTheReadingAreUnsettled) {
   WriteFile(Path("s/a"), "1");
   WriteFile(Path("s/b"), "1");

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/hooked_event_source.h"
 #include "tests/fakes/hooked_file_system.h"
@@ -561,6 +562,25 @@ TEST_F(SourceWatcherTest, JournalTellsWhatWasSeenAndDecided) {
                                 "waiting until nothing has changed for 500ms, at most 5s",
                                 "the files were changing meanwhile: once more",
                                 "waiting until nothing has changed for 500ms, at most 5s"));
+}
+
+TEST_F(SourceWatcherTest, JournalTellsOnceASecondOfWhatIsNotRead) {
+  WriteFile(Path("s/a.yaml"), "1");
+  Start("s", "s");
+  const auto told = [this] {
+    int64_t count = 0;
+    for (const SourceEvent& event : journals_.Of("s")->Events()) {
+      if (absl::StrContains(event.detail, "a.yaml~ is not read")) count += event.count;
+    }
+    return count;
+  };
+  for (int i = 0; i < 20; ++i) {
+    WriteFile(Path("s/a.yaml~"), "1");
+    Step(100);
+  }
+  EXPECT_EQ(told(), 2);
+  Step(1000);
+  EXPECT_TRUE(lane_.requests.empty());
 }
 
 TEST_F(SourceWatcherTest, PeriodicRescanLooksAgainAndEveryTenthReusesNothing) {

@@ -162,6 +162,55 @@ TEST_F(WatchPlanTest, WriteToTheTargetOfALinkOutOfTheTreeIsAChange) {
   EXPECT_TRUE(meanings.back().touched_all);
 }
 
+TEST_F(WatchPlanTest, WhatIsNotReadMeansNothingAndTheReasonIsSaid) {
+  WriteFile(Path("source/a.yaml"), "1");
+  WriteFile(Path("source/b.txt"), "1");
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("source");
+  config.include = {*PathGlob::Parse("*.yaml")};
+  config.exclude = {*PathGlob::Parse("old.yaml")};
+  WatchPlan plan(&file_system_, &guard_, &events_, config);
+  ASSERT_TRUE(plan.Arm().agreed);
+  const auto left_out_after_writing = [&](const std::string& name) {
+    events_.Drain();
+    WriteFile(Path("source/" + name), "2");
+    std::string left_out;
+    for (const WatchEvent& event : events_.Drain()) {
+      const EventMeaning meaning = plan.Interpret(event);
+      if (meaning.what == EventMeaning::kNothing) left_out = meaning.left_out;
+    }
+    return left_out;
+  };
+  EXPECT_EQ(left_out_after_writing("a.yaml"), "");
+  EXPECT_EQ(left_out_after_writing("b.txt"),
+            "b.txt is not read, since no glob of `include` matches it");
+  EXPECT_EQ(left_out_after_writing("old.yaml"),
+            "old.yaml is not read, since a glob of `exclude` matches it");
+  EXPECT_EQ(left_out_after_writing("a.yaml~"),
+            "a.yaml~ is not read, since editors and copying programs use such names for what is "
+            "not finished");
+}
+
+TEST_F(WatchPlanTest, WhatIsBesideDataIsSaidNotToBeReadUnlessItIsKubeletsOwn) {
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a.yaml", "1"}});
+  auto plan = PlanFor("volume");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  WriteFile(Path("volume/..own"), "1");
+  WriteFile(Path("mine.yaml"), "1");
+  for (const WatchEvent& event : events_.Drain()) {
+    EXPECT_EQ(plan->Interpret(event).left_out, "") << event.name;
+  }
+  WriteFile(Path("volume/mine.yaml"), "1");
+  const std::vector<WatchEvent> events = events_.Drain();
+  ASSERT_FALSE(events.empty());
+  EXPECT_EQ(plan->Interpret(events[0]).left_out,
+            "mine.yaml is not read, since of a volume with a link `..data` only what is behind the "
+            "link is");
+}
+
 TEST_F(WatchPlanTest, PlainDirectoryThatBecomesAVolumeStaysOne) {
   std::filesystem::create_directories(Path("volume"));
   auto plan = PlanFor("volume");

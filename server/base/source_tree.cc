@@ -14,6 +14,12 @@ bool MatchesAny(const std::vector<PathGlob>& globs, const std::string& path) {
                      [&](const PathGlob& glob) { return glob.Matches(path); });
 }
 
+bool Includes(const TreeRules& rules, const std::string& path) {
+  return rules.include.empty() || MatchesAny(rules.include, path);
+}
+
+constexpr absl::string_view kNotIncluded = "no glob of `include` matches it";
+
 std::string Join(const std::string& directory, const std::string& name) {
   return absl::StrCat(directory == "/" ? "" : directory, "/", name);
 }
@@ -78,7 +84,10 @@ class Lister {
 
   absl::Status Take(size_t directory, DirectoryEntry entry, int depth) {
     const TreeDirectory parent = tree_.directories[directory];  // a copy: the vector grows below
-    if (!MayBelong(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name)) {
+    const absl::string_view why =
+        WhyLeftOut(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name);
+    if (!why.empty()) {
+      LeaveOut(absl::StrCat(parent.prefix, entry.name), why);
       return absl::OkStatus();
     }
     if (Forbidden(Join(parent.path, entry.name))) return absl::OkStatus();
@@ -110,7 +119,10 @@ class Lister {
   }
 
   absl::Status TakeFile(TreeFile file) {
-    if (!Included(file.path)) return absl::OkStatus();
+    if (!Included(file.path)) {
+      LeaveOut(file.path, kNotIncluded);
+      return absl::OkStatus();
+    }
     if (tree_.files.size() == static_cast<size_t>(rules_.max_files)) return RefuseCount();
     tree_.files.push_back(std::move(file));
     return absl::OkStatus();
@@ -175,8 +187,12 @@ class Lister {
     return !status.ok();
   }
 
-  bool Included(const std::string& path) const {
-    return rules_.include.empty() || MatchesAny(rules_.include, path);
+  bool Included(const std::string& path) const { return Includes(rules_, path); }
+
+  void LeaveOut(const std::string& path, absl::string_view why) {
+    if (tree_.left_out.count++ > 0) return;
+    tree_.left_out.path = path;
+    tree_.left_out.why = std::string(why);
   }
 
   // Enough for links everywhere that lead through as many directories as a path usually has.
@@ -253,11 +269,23 @@ bool IsTransientName(absl::string_view name) {
          all_hidden_suffix();
 }
 
-bool MayBelong(const TreeRules& rules, bool kubernetes_volume, absl::string_view prefix,
-               absl::string_view name) {
-  if (absl::StartsWith(name, "..")) return false;
-  if (!kubernetes_volume && IsTransientName(name)) return false;
-  return rules.exclude.empty() || !MatchesAny(rules.exclude, absl::StrCat(prefix, name));
+absl::string_view WhyLeftOut(const TreeRules& rules, bool kubernetes_volume,
+                             absl::string_view prefix, absl::string_view name) {
+  if (absl::StartsWith(name, "..")) return "names that begin with `..` are kubelet's own";
+  if (!kubernetes_volume && IsTransientName(name)) {
+    return "editors and copying programs use such names for what is not finished";
+  }
+  if (!rules.exclude.empty() && MatchesAny(rules.exclude, absl::StrCat(prefix, name))) {
+    return "a glob of `exclude` matches it";
+  }
+  return "";
+}
+
+absl::string_view WhyFileLeftOut(const TreeRules& rules, bool kubernetes_volume,
+                                 absl::string_view prefix, absl::string_view name) {
+  const absl::string_view why = WhyLeftOut(rules, kubernetes_volume, prefix, name);
+  if (!why.empty() || Includes(rules, absl::StrCat(prefix, name))) return why;
+  return kNotIncluded;
 }
 
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,

@@ -50,12 +50,20 @@ struct TreeRefusal {
   std::string message;
 };
 
+// What the rules leave out of a tree.
+struct LeftOut {
+  int64_t count = 0;  // entries; what is in a directory that is left out does not count
+  std::string path;   // the first that was found, relative
+  std::string why;    // as WhyLeftOut says
+};
+
 // Result of a listing.
 struct SourceTree {
   std::vector<TreeDirectory> directories;  // the root first; empty for a source that is one file
   std::vector<TreeFile> files;             // in byte order of paths
   std::vector<Hop> link_hops;              // what decides where links inside the tree lead
   std::vector<TreeRefusal> refusals;
+  LeftOut left_out;
   absl::Status guarded;  // not OK: a MountGuard forbids to look at a part of the tree
 };
 
@@ -70,10 +78,13 @@ absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const Resolve
                                           const TreeRules& rules,
                                           const MountGuard* guard = nullptr);
 
-// True if the entry `name` of a directory with `prefix` can be part of the source, as far as its
-// name tells.
-bool MayBelong(const TreeRules& rules, bool kubernetes_volume, absl::string_view prefix,
-               absl::string_view name);
+// Why the entry `name` of a directory with `prefix` is no part of the source, as far as its name
+// tells; empty: it may be one.
+absl::string_view WhyLeftOut(const TreeRules& rules, bool kubernetes_volume,
+                             absl::string_view prefix, absl::string_view name);
+// The same for one that is no directory.
+absl::string_view WhyFileLeftOut(const TreeRules& rules, bool kubernetes_volume,
+                                 absl::string_view prefix, absl::string_view name);
 
 }  // namespace confstream
 

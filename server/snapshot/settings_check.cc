@@ -13,7 +13,7 @@ bool SettingsCheck::Includes(absl::string_view path) const {
   for (size_t begin = 0; begin <= path.size();) {
     const size_t end = std::min(path.find('/', begin), path.size());
     const absl::string_view prefix = path.substr(0, begin);
-    if (!MayBelong(rules_, true, prefix, path.substr(begin, end - begin))) return false;
+    if (!WhyLeftOut(rules_, true, prefix, path.substr(begin, end - begin)).empty()) return false;
     begin = end + 1;
   }
   return rules_.include.empty() ||

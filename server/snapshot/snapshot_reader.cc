@@ -21,6 +21,19 @@ constexpr absl::Duration kOldEnough = absl::Seconds(2);
 // How often more is read of a file that has more than it is said to have.
 constexpr int kReadsBeyondSize = 1000;
 
+std::string WhyEmpty(const LeftOut& left_out) {
+  if (left_out.count == 0) {
+    return "the directory has no files, which is taken for a mistake: add files or set allow_empty";
+  }
+  const std::string others =
+      left_out.count == 1 ? "" : absl::StrCat(", beside ", left_out.count - 1, " more");
+  return absl::StrCat("the directory has no files that are read: `",
+                      EscapeForDisplay(left_out.path), "` is left out, since ", left_out.why,
+                      others,
+                      ": add files or mend include and exclude; if nothing is to be read, "
+                      "set allow_empty");
+}
+
 Reading Outcome(Reading::Result result, absl::Status status = absl::OkStatus()) {
   Reading reading;
   reading.result = result;
@@ -77,7 +90,12 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request, bool as_it_is) {
   if (!mount.unmounted.ok()) return Outcome(Reading::kMissing, mount.unmounted);
   if (!route.status.ok()) {
     const bool missing = absl::IsNotFound(route.status) || absl::IsFailedPrecondition(route.status);
-    return Outcome(missing ? Reading::kMissing : Reading::kFailed, route.status);
+    if (!missing) return Outcome(Reading::kFailed, route.status);
+    return Outcome(
+        Reading::kMissing,
+        absl::NotFoundError(absl::StrCat(
+            "the source's path ", config_.path, " leads nowhere: ", route.status.message(),
+            ": make or mount what is missing, which is waited for, or configure another path")));
   }
   Reading reading = ReadTree(request, route, as_it_is);
   reading.mount_warning = std::move(mount.warning);
@@ -138,13 +156,14 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
               StillTheSame(route, *listed);
   }
   if (violations.empty()) Remember(route, *listed);
+  const LeftOut left_out = listed->tree.left_out;
   Reading reading = Finish(*std::move(listed), std::move(violations));
   reading.needs_quiet = !by_commit && request.cause != ReadCause::kForced;
-  if (reading.generation.files.empty() && reading.violations.empty() &&
-      FindDataHop(route) == nullptr && !config_.allow_empty) {
-    reading.violations.push_back({"", 0, 0, "source.empty",
-                                  "the directory has no files, which is taken for a mistake: add "
-                                  "files or set allow_empty"});
+  // An empty volume is what an empty ConfigMap looks like; one of which nothing is read is none.
+  const bool looks_empty = left_out.count > 0 || FindDataHop(route) == nullptr;
+  if (reading.generation.files.empty() && reading.violations.empty() && looks_empty &&
+      !config_.allow_empty) {
+    reading.violations.push_back({"", 0, 0, "source.empty", WhyEmpty(left_out)});
   }
   if (!at_rest) reading.result = Reading::kUnsettled;
   return reading;

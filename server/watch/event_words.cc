@@ -5,6 +5,9 @@
 namespace confstream {
 
 std::string WordsFor(const WatchEvent& event, const EventMeaning& meaning) {
+  if (meaning.what == EventMeaning::kNothing) {
+    return absl::StrCat("of no concern: ", meaning.left_out);
+  }
   if (meaning.what == EventMeaning::kCommit) return absl::StrCat("replaced: ", event.name);
   const std::string what = event.name.empty() ? "the directory" : event.name;
   switch (event.kind) {

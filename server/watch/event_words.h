@@ -10,7 +10,8 @@
 
 namespace confstream {
 
-// For the journal of the source to which the event means that.
+// For the journal of the source to which the event means that. REQUIRES: it means something, or has
+// `left_out`.
 std::string WordsFor(const WatchEvent& event, const EventMeaning& meaning);
 
 }  // namespace confstream

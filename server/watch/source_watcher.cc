@@ -31,6 +31,8 @@ constexpr absl::Duration kWatchRetry = absl::Seconds(10);
 constexpr int kPauseFactor = 19;
 constexpr absl::Duration kMountsPause = absl::Seconds(1);
 constexpr absl::Duration kEventsLostPause = absl::Seconds(1);
+// What is written to files that are not read is noted this often.
+constexpr absl::Duration kLeftOutPause = absl::Seconds(1);
 // A reading that the file system refused is tried again after this, doubled each time up to the
 // bound.
 constexpr absl::Duration kFirstRetry = absl::Milliseconds(20);
@@ -80,6 +82,7 @@ struct SourceWatcher::Source {
   Instant poll_at = Instant::Infinite();
   int looks = 0;  // rescans and polls
   bool reuse_nothing = false;
+  Instant left_out_not_before;
   uint64_t activity = 0;  // events that concerned the source
   TouchedFiles touched;   // since the last request
 };
@@ -239,7 +242,13 @@ void SourceWatcher::TakeEvents(Instant now) {
 
 void SourceWatcher::TakeEvent(Source* source, const WatchEvent& event, Instant now) {
   EventMeaning meaning = source->plan->Interpret(event);
-  if (meaning.what == EventMeaning::kNothing) return;
+  if (meaning.what == EventMeaning::kNothing) {
+    if (!meaning.left_out.empty() && now >= source->left_out_not_before) {
+      source->left_out_not_before = now + kLeftOutPause;
+      source->journal->Note(SourceEvent::kHint, WordsFor(event, meaning));
+    }
+    return;
+  }
   ++source->activity;
   source->journal->Note(SourceEvent::kHint, WordsFor(event, meaning));
   if (meaning.touched_all) source->touched.AddAll();

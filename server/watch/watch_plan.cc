@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/text.h"
 
@@ -223,15 +224,32 @@ void WatchPlan::InterpretContent(const Watched& watched, const WatchEvent& event
   if (watched.files.contains(event.name)) {
     meaning->touched_all = true;
   } else {
-    bool belongs = false;
+    // What is written to a file that is not included is nobody's business; but what comes under its
+    // name may be a directory, or a link to one.
+    const bool content = event.kind == WatchEvent::kModified ||
+                         event.kind == WatchEvent::kClosedAfterWrite ||
+                         event.kind == WatchEvent::kAttributes;
+    const auto why_not = content && !event.is_directory ? &WhyFileLeftOut : &WhyLeftOut;
     for (const std::string& prefix : watched.prefixes) {
-      if (!event.name.empty() && !MayBelong(rules_, route_.kubernetes_volume, prefix, event.name)) {
-        continue;
+      const absl::string_view why =
+          event.name.empty() ? "" : why_not(rules_, route_.kubernetes_volume, prefix, event.name);
+      const std::string path = absl::StrCat(prefix, event.name);
+      if (why.empty()) {
+        meaning->touched.push_back(path);
+      } else {
+        meaning->left_out = absl::StrCat(path, " is not read, since ", why);
       }
-      belongs = true;
-      meaning->touched.push_back(absl::StrCat(prefix, event.name));
     }
-    if (!belongs) return;
+    if (meaning->touched.empty()) {
+      const bool beside_data = watched.hops.contains(kDataLink) && route_.kubernetes_volume;
+      if (watched.prefixes.empty() && beside_data && !absl::StartsWith(event.name, "..")) {
+        meaning->left_out =
+            absl::StrCat(event.name,
+                         " is not read, since of a volume with a link `..data` only what is behind "
+                         "the link is");
+      }
+      return;
+    }
     // Behind a link one file has several paths, and in a directory that came or went every file is
     // concerned.
     meaning->touched_all = has_tree_links_ || event.is_directory || event.name.empty();

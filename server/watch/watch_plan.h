@@ -38,6 +38,8 @@ struct EventMeaning {
   bool directory_came_or_went = false;  // plan again soon
   bool tree_may_differ = false;         // plan again before the next reading: a link may have come
   bool watch_ended = false;
+  std::string left_out;  // with kNothing: an entry that an operator may have taken for a part of
+                         // the source, and why it is none
 };
 
 // Thread-compatible: the watch thread owns it. The destructor drops all watches.

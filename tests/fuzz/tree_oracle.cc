@@ -123,7 +123,8 @@ class TreeOracle::Lister {
     for (const auto& [path, entry] : oracle_.entries_) {
       if (path == "/" || Parent(path) != real) continue;
       const std::string name = path.substr(path.rfind('/') + 1);
-      if (MayBelong(rules_, volume_, prefix, name)) Take(path, entry, prefix + name, depth);
+      if (WhyLeftOut(rules_, volume_, prefix, name).empty())
+        Take(path, entry, prefix + name, depth);
     }
     chain_.pop_back();
   }
