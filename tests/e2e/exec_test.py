@@ -100,7 +100,7 @@ class ExecTest(EndToEndTest):
         code, output, errors = run_client(self.server, "unpin", "demo")
         self.assertEqual(code, 0)
         self.assertIn("--state-dir", errors)
-        self.await_text(seen, "the pin has ended: demo was pinned to the content of version 1")
+        self.await_text(seen, "the pin has ended, since an operator asked for it: demo was pinned to the content of version 1")
         self.await_content(applied, "good 2\n")
         self.assertNotIn("pin", ask(self.server, "history", "demo"))
 
