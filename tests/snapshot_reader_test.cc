@@ -208,8 +208,8 @@ TEST_F(SnapshotReaderTest, SourceOfWhichTheGlobsLeaveNothingIsAMistakeThatNamesT
   EXPECT_EQ(reading.violations[0].rule, "source.empty");
   EXPECT_THAT(
       reading.violations[0].message,
-      testing::HasSubstr(".yaml` is left out, since no glob of `include` matches it, beside "
-                         "1 more: "));
+      testing::HasSubstr(".yaml` and 1 more are left out, the first since no glob of `include` "
+                         "matches it: "));
   config_.allow_empty = true;
   Configure("v");
   EXPECT_TRUE(Read(ReadCause::kCommit).violations.empty());

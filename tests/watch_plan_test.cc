@@ -162,6 +162,17 @@ TEST_F(WatchPlanTest, WriteToTheTargetOfALinkOutOfTheTreeIsAChange) {
   EXPECT_TRUE(meanings.back().touched_all);
 }
 
+TEST_F(WatchPlanTest, WriteToTheTargetOfALinkThatIsRefusedMeansNothing) {
+  WriteFile(Path("elsewhere/a.yaml"), "1");
+  std::filesystem::create_directories(Path("source"));
+  MakeLink("../elsewhere/a.yaml", Path("source/a.yaml"));
+  auto plan = PlanFor("source");
+  ASSERT_TRUE(plan->Arm().agreed);
+  events_.Drain();
+  WriteFile(Path("elsewhere/a.yaml"), "2");
+  EXPECT_TRUE(Meanings(*plan).empty());
+}
+
 TEST_F(WatchPlanTest, WhatIsNotReadMeansNothingAndTheReasonIsSaid) {
   WriteFile(Path("source/a.yaml"), "1");
   WriteFile(Path("source/b.txt"), "1");

@@ -47,7 +47,6 @@ std::string NothingYetText(absl::string_view source, const v1::SourceStatus& sta
 std::string OriginText(const v1::ResponseHeader& header);
 // "pinned to the content of version 3 since ..., until ...: reason".
 std::string PinText(const v1::Pin& pin);
-
 // Why a pin ended, to follow "the pin has ended"; empty if the server does not say.
 std::string PinEndText(v1::PinEndReason reason);
 // What there is to say about a source besides its state and violations, a sentence each: that it is

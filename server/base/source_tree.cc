@@ -163,6 +163,9 @@ class Lister {
     }
     switch (link.target_stat.kind) {
       case FileKind::kRegular:
+        if (Included(path)) {
+          tree_.link_targets.push_back({link.hops.back().directory, link.hops.back().name});
+        }
         return TakeFile({path, directory, name, link.target_fd});
       case FileKind::kDirectory:
         if (std::find(chain_.begin(), chain_.end(), link.target_stat.id) != chain_.end()) {

@@ -62,6 +62,7 @@ struct SourceTree {
   std::vector<TreeDirectory> directories;  // the root first; empty for a source that is one file
   std::vector<TreeFile> files;             // in byte order of paths
   std::vector<Hop> link_hops;              // what decides where links inside the tree lead
+  std::vector<HopName> link_targets;  // the files that links inside the tree lead to, if included
   std::vector<TreeRefusal> refusals;
   LeftOut left_out;
   absl::Status guarded;  // not OK: a MountGuard forbids to look at a part of the tree

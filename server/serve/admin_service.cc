@@ -123,10 +123,11 @@ AdminService::AdminService(WatchHub* hub, SourceControl* control)
       control_threads_(kControlThreads),
       reload_threads_(kReloadThreads) {}
 
-grpc::ServerUnaryReactor* AdminService::OnControlThread(grpc::CallbackServerContext* context,
-                                                        std::function<absl::Status()> work) {
+grpc::ServerUnaryReactor* AdminService::RunOn(WorkerPool* threads,
+                                              grpc::CallbackServerContext* context,
+                                              std::function<absl::Status()> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  control_threads_.Submit([context, reactor, work = std::move(work)] {
+  threads->Submit([context, reactor, work = std::move(work)] {
     // Whoever has given up while the call waited for its turn does not expect it to be done.
     const absl::Status done =
         context->IsCancelled() ? absl::CancelledError("the caller has left") : work();
@@ -176,7 +177,8 @@ absl::Status AdminService::List(const v1::ListSnapshotsRequest& request,
 grpc::ServerUnaryReactor* AdminService::DiffSnapshots(grpc::CallbackServerContext* context,
                                                       const v1::DiffSnapshotsRequest* request,
                                                       v1::DiffSnapshotsResponse* response) {
-  return OnControlThread(context, [this, request, response] { return Diff(*request, response); });
+  return RunOn(&control_threads_, context,
+               [this, request, response] { return Diff(*request, response); });
 }
 
 absl::Status AdminService::Diff(const v1::DiffSnapshotsRequest& request,
@@ -243,8 +245,8 @@ grpc::ServerReadReactor<v1::ValidateSnapshotRequest>* AdminService::ValidateSnap
 grpc::ServerUnaryReactor* AdminService::RollbackSnapshot(grpc::CallbackServerContext* context,
                                                          const v1::RollbackSnapshotRequest* request,
                                                          v1::RollbackSnapshotResponse* response) {
-  return OnControlThread(context,
-                         [this, request, response] { return Rollback(*request, response); });
+  return RunOn(&control_threads_, context,
+               [this, request, response] { return Rollback(*request, response); });
 }
 
 absl::Status AdminService::Rollback(const v1::RollbackSnapshotRequest& request,
@@ -285,7 +287,7 @@ absl::Status AdminService::Rollback(const v1::RollbackSnapshotRequest& request,
 grpc::ServerUnaryReactor* AdminService::ListEvents(grpc::CallbackServerContext* context,
                                                    const v1::ListEventsRequest* request,
                                                    v1::ListEventsResponse* response) {
-  return OnControlThread(context, [this, request, response]() -> absl::Status {
+  return RunOn(&control_threads_, context, [this, request, response]() -> absl::Status {
     const auto events = control_->Events(request->source());
     if (!events.ok()) return events.status();
     for (const SourceEvent& event : *events) {
@@ -303,7 +305,7 @@ grpc::ServerUnaryReactor* AdminService::ListEvents(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* AdminService::UnpinSource(grpc::CallbackServerContext* context,
                                                     const v1::UnpinSourceRequest* request,
                                                     v1::UnpinSourceResponse* response) {
-  return OnControlThread(context, [this, request, response]() -> absl::Status {
+  return RunOn(&control_threads_, context, [this, request, response]() -> absl::Status {
     const auto result = control_->Unpin(request->source());
     if (!result.ok()) return result.status();
     FillServedHeader(*result->state, response->mutable_header());
@@ -316,28 +318,22 @@ grpc::ServerUnaryReactor* AdminService::UnpinSource(grpc::CallbackServerContext*
 grpc::ServerUnaryReactor* AdminService::ReloadSource(grpc::CallbackServerContext* context,
                                                      const v1::ReloadSourceRequest* request,
                                                      v1::ReloadSourceResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   const absl::Time deadline =
       std::min(absl::FromChrono(context->deadline()), absl::Now() + kReloadPatience);
-  reload_threads_.Submit([this, context, reactor, request, response, deadline] {
-    const auto reload = [&]() -> absl::Status {
-      if (context->IsCancelled()) return absl::CancelledError("the caller has left");
-      const auto state = control_->Reload(request->source(), deadline - absl::Now());
-      if (!state.ok()) return state.status();
-      FillServedHeader(**state, response->mutable_header());
-      FillStatus(**state, kMaxViolations, response->mutable_status());
-      return absl::OkStatus();
-    };
-    reactor->Finish(ToGrpcStatus(reload()));
+  return RunOn(&reload_threads_, context, [this, request, response, deadline]() -> absl::Status {
+    const auto state = control_->Reload(request->source(), deadline - absl::Now());
+    if (!state.ok()) return state.status();
+    FillServedHeader(**state, response->mutable_header());
+    FillStatus(**state, kMaxViolations, response->mutable_status());
+    return absl::OkStatus();
   });
-  return reactor;
 }
 
 grpc::ServerUnaryReactor* AdminService::ListWatchers(grpc::CallbackServerContext* context,
                                                      const v1::ListWatchersRequest* request,
                                                      v1::ListWatchersResponse* response) {
-  return OnControlThread(context,
-                         [this, request, response] { return ListStreams(*request, response); });
+  return RunOn(&control_threads_, context,
+               [this, request, response] { return ListStreams(*request, response); });
 }
 
 absl::Status AdminService::ListStreams(const v1::ListWatchersRequest& request,

@@ -55,9 +55,10 @@ class AdminService final : public v1::ConfigAdminService::CallbackService {
                         v1::RollbackSnapshotResponse* response);
   absl::Status ListStreams(const v1::ListWatchersRequest& request,
                            v1::ListWatchersResponse* response) const;
-  // Runs `work` on a control thread, and finishes the call with what it returns.
-  grpc::ServerUnaryReactor* OnControlThread(grpc::CallbackServerContext* context,
-                                            std::function<absl::Status()> work);
+  // Runs `work` on one of `threads`, unless the caller has left by then, and finishes the call with
+  // what it returns.
+  static grpc::ServerUnaryReactor* RunOn(WorkerPool* threads, grpc::CallbackServerContext* context,
+                                         std::function<absl::Status()> work);
 
   WatchHub* const hub_;
   SourceControl* const control_;

@@ -25,11 +25,12 @@ std::string WhyEmpty(const LeftOut& left_out) {
   if (left_out.count == 0) {
     return "the directory has no files, which is taken for a mistake: add files or set allow_empty";
   }
-  const std::string others =
-      left_out.count == 1 ? "" : absl::StrCat(", beside ", left_out.count - 1, " more");
+  const std::string are_left_out =
+      left_out.count == 1
+          ? "is left out, since "
+          : absl::StrCat("and ", left_out.count - 1, " more are left out, the first since ");
   return absl::StrCat("the directory has no files that are read: `",
-                      EscapeForDisplay(left_out.path), "` is left out, since ", left_out.why,
-                      others,
+                      EscapeForDisplay(left_out.path), "` ", are_left_out, left_out.why,
                       ": add files or mend include and exclude; if nothing is to be read, "
                       "set allow_empty");
 }

@@ -11,18 +11,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/watch/event_words.h"
+#include "server/watch/plan_pacer.h"
 
 namespace confstream {
 namespace {
 
-// A path that keeps changing while it is being resolved is planned for again after this pause, or
-// after one as long as planning took.
+// A path that keeps changing while it is being resolved is planned for again after this pause.
 constexpr absl::Duration kPlanPause = absl::Milliseconds(10);
-// Directories that come and go in a tree may cost a tenth of a thread in the long run: each plan
-// made for them is paid for by a pause of this many times what it took, but for the first second of
-// pauses, since most trees change a few times in a row and then rest.
-constexpr int kTreePlanPauseFactor = 9;
-constexpr absl::Duration kTreePlanCredit = absl::Seconds(1);
 // How often it is tried to watch what could not be watched.
 constexpr absl::Duration kWatchRetry = absl::Seconds(10);
 // Polls that take long are followed by pauses of this many times as long, so that polling takes no
@@ -66,8 +61,7 @@ struct SourceWatcher::Source {
   bool plan_is_late = false;     // what it lacks has been there for a while, unwatched
   bool route_holds = false;      // where the source leads is known, whatever else the plan lacks
   bool tree_may_differ = false;  // plan again before the next reading
-  Instant route_plan_not_before;
-  Instant tree_plans_paid_at;  // when the pauses for what planning has taken are over
+  PlanPacer pacer;
   bool watch_ended = false;    // since the last plan
   std::string polled_because;  // why some change would not be told; empty: all are
   bool may_hang = false;
@@ -233,7 +227,10 @@ void SourceWatcher::TakeEvents(Instant now) {
       rescans_.overflow.fetch_add(1, std::memory_order_relaxed);
       events_lost_ = true;
       // Nobody can tell for which of them: no reading may call itself undisturbed.
-      for (auto& [name, source] : sources_) ++source->activity;
+      for (auto& [name, source] : sources_) {
+        ++source->activity;
+        source->touched.AddAll();
+      }
       continue;
     }
     for (auto& [name, source] : sources_) TakeEvent(source.get(), event, now);
@@ -255,7 +252,7 @@ void SourceWatcher::TakeEvent(Source* source, const WatchEvent& event, Instant n
   for (std::string& path : meaning.touched) source->touched.Add(std::move(path));
   if (meaning.route_may_differ) {
     source->route_holds = false;
-    source->plan_at = std::min(source->plan_at, std::max(now, source->route_plan_not_before));
+    source->plan_at = std::min(source->plan_at, source->pacer.NextForRoute(now));
   }
   if (meaning.directory_came_or_went) PlanForTree(source, now);
   source->tree_may_differ = source->tree_may_differ || meaning.tree_may_differ;
@@ -384,7 +381,6 @@ void SourceWatcher::LookForLostEvents(Instant now) {
   for (auto& [name, source] : sources_) {
     source->journal->Note(SourceEvent::kHint,
                           "the kernel dropped events: anything may have changed");
-    source->touched.AddAll();
     source->route_holds = false;
     // What the files' times show to be at rest is read at once, the rest settles.
     Rescan(source.get());
@@ -412,8 +408,7 @@ void SourceWatcher::LookAtMounts(Instant now) {
 }
 
 void SourceWatcher::PlanForTree(Source* source, Instant now) {
-  const Instant at = std::max(now, source->tree_plans_paid_at - kTreePlanCredit);
-  source->plan_at = std::min(source->plan_at, at);
+  source->plan_at = std::min(source->plan_at, source->pacer.NextForTree(now));
   source->plan_is_late = source->plan_is_late || now < source->plan_at;
 }
 
@@ -427,19 +422,13 @@ void SourceWatcher::PlanAgain(Source* source, Instant now) {
     armed = source->plan->Arm();
   }
   const absl::Duration took = clock_->Now() - began;
-  const Instant ended = now + took;
-  source->route_plan_not_before = ended + took;
-  source->tree_plans_paid_at =
-      std::max(source->tree_plans_paid_at, ended) + kTreePlanPauseFactor * took;
+  source->pacer.NotePlan(now, took);
+  const Instant soon = now + took + kPlanPause;
+  source->plan_at = armed.agreed         ? Instant::Infinite()
+                    : armed.route_agreed ? source->pacer.NextForTree(soon)
+                                         : source->pacer.NextForRoute(soon);
   source->tree_may_differ = false;
   source->route_holds = armed.route_agreed;
-  if (armed.agreed) {
-    source->plan_at = Instant::Infinite();
-  } else if (armed.route_agreed) {
-    source->plan_at = std::max(ended + kPlanPause, source->tree_plans_paid_at - kTreePlanCredit);
-  } else {
-    source->plan_at = ended + std::max(kPlanPause, took);
-  }
   // What has come into the tree may still be written to, and nobody has told so: it settles once
   // more.
   if (armed.grown && source->plan_is_late) source->debouncer.NoteChange(now);

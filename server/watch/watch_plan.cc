@@ -142,13 +142,14 @@ absl::Status WatchPlan::WatchAll(const Look& look, WatchedMap* watched, Armed* a
     if (directory.prefix.empty() && !is_volume_) entry->hops.insert(kDataLink);
   }
   for (const Hop& hop : look.tree.link_hops) {
-    // What is written to a link's target is told to watchers of the directory that it is in.
-    const bool is_file = hop.entry.kind == FileKind::kRegular;
-    Watched* entry =
-        watch(hop.directory, is_file ? WatchInterest::kContents : WatchInterest::kEntries);
-    if (entry == nullptr) continue;
-    entry->tree_hops.insert(hop.name);
-    if (is_file) entry->files.insert(hop.name);
+    if (Watched* entry = watch(hop.directory, WatchInterest::kEntries)) {
+      entry->tree_hops.insert(hop.name);
+    }
+  }
+  for (const HopName& file : look.tree.link_targets) {
+    if (Watched* entry = watch(file.directory, WatchInterest::kContents)) {
+      entry->files.insert(file.name);
+    }
   }
   return changed;
 }
@@ -184,7 +185,7 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
     meaning.touched_all = meaning.watch_ended = true;
     // The end of a directory of the tree changes the tree only.
     meaning.route_may_differ = watched.prefixes.empty() || !watched.hops.empty();
-    meaning.directory_came_or_went = true;
+    meaning.directory_came_or_went = !meaning.route_may_differ;
     return meaning;
   }
   const bool entry_came_or_went =
@@ -195,8 +196,9 @@ EventMeaning WatchPlan::Interpret(const WatchEvent& event) const {
     const bool commit = is_hop && event.kind == WatchEvent::kMovedIn;
     meaning.what = commit ? EventMeaning::kCommit : EventMeaning::kChange;
     meaning.hop = {watched.directory, event.name};
-    meaning.touched_all = meaning.directory_came_or_went = true;
+    meaning.touched_all = true;
     meaning.route_may_differ = is_hop;
+    meaning.directory_came_or_went = !is_hop;
     return meaning;
   }
   // If this is a mount that is being torn down, the end of its last entries is all that is told:

@@ -35,7 +35,7 @@ struct EventMeaning {
   std::vector<std::string> touched;     // relative paths of files that may have changed
   bool touched_all = false;             // nobody can tell which files
   bool route_may_differ = false;        // plan again at once: the source may lead elsewhere
-  bool directory_came_or_went = false;  // plan again soon
+  bool directory_came_or_went = false;  // plan again soon: the tree is another, or may be
   bool tree_may_differ = false;         // plan again before the next reading: a link may have come
   bool watch_ended = false;
   std::string left_out;  // with kNothing: an entry that an operator may have taken for a part of

@@ -1,0 +1,56 @@
+#include "server/watch/plan_pacer.h"
+
+#include <gtest/gtest.h>
+
+namespace confstream {
+namespace {
+
+const Instant kStart = Instant::FromSinceBoot(absl::Hours(1));
+
+TEST(PlanPacerTest, NothingIsWaitedForWhileThereIsCredit) {
+  PlanPacer pacer;
+  Instant now = kStart;
+  for (int i = 0; i < 10; ++i) {
+    pacer.NotePlan(now, absl::Milliseconds(10));
+    now = now + absl::Milliseconds(10);
+    EXPECT_EQ(pacer.NextForTree(now), now);
+    EXPECT_EQ(pacer.NextForRoute(now), now);
+  }
+}
+
+TEST(PlanPacerTest, TreeThatNeverRestsTakesATenthOfTheTime) {
+  PlanPacer pacer;
+  Instant now = kStart;
+  absl::Duration planning;
+  while (now < kStart + absl::Minutes(10)) {
+    pacer.NotePlan(now, absl::Milliseconds(100));
+    planning += absl::Milliseconds(100);
+    now = pacer.NextForTree(now + absl::Milliseconds(100));
+  }
+  EXPECT_GT(planning, absl::Seconds(59));
+  EXPECT_LT(planning, absl::Seconds(62));
+}
+
+TEST(PlanPacerTest, RouteThatNeverRestsTakesHalfOfTheTime) {
+  PlanPacer pacer;
+  Instant now = kStart;
+  absl::Duration planning;
+  while (now < kStart + absl::Minutes(10)) {
+    pacer.NotePlan(now, absl::Milliseconds(100));
+    planning += absl::Milliseconds(100);
+    now = pacer.NextForRoute(now + absl::Milliseconds(100));
+  }
+  EXPECT_GT(planning, absl::Seconds(299));
+  EXPECT_LT(planning, absl::Seconds(302));
+}
+
+TEST(PlanPacerTest, CreditComesBackInTime) {
+  PlanPacer pacer;
+  for (int i = 0; i < 100; ++i) pacer.NotePlan(kStart, absl::Milliseconds(100));
+  EXPECT_GT(pacer.NextForTree(kStart), kStart + absl::Minutes(1));
+  const Instant later = kStart + absl::Minutes(2);
+  EXPECT_EQ(pacer.NextForTree(later), later);
+}
+
+}  // namespace
+}  // namespace confstream
