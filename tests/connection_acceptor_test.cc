@@ -67,10 +67,6 @@ class ConnectionAcceptorTest : public testing::Test {
     EXPECT_TRUE(sockets.ok()) << sockets.status();
     sockets_ = *std::move(sockets);
     getrlimit(RLIMIT_NOFILE, &limit_);
-    // The first time that UndefinedBehaviorSanitizer meets a type, it opens a pipe to look at it.
-    const auto text = std::make_shared<LogText>();
-    Logger(LogFormat::kJson, LogLevel::kInfo, text).Warning("a line", {{"refused", 1}});
-    EXPECT_NE(text->str(), "");
   }
   ~ConnectionAcceptorTest() override {
     Allow(limit_.rlim_cur);

@@ -5,7 +5,7 @@
 namespace confstream {
 namespace {
 
-constexpr int kPauseFactor = 9;
+constexpr int kPriceFactor = 10;
 constexpr absl::Duration kCredit = absl::Seconds(1);
 
 }  // namespace
@@ -17,9 +17,8 @@ Instant PlanPacer::NextForRoute(Instant now) const {
 Instant PlanPacer::NextForTree(Instant now) const { return std::max(now, paid_at_ - kCredit); }
 
 void PlanPacer::NotePlan(Instant began, absl::Duration took) {
-  const Instant ended = began + took;
-  route_rests_until_ = ended + took;
-  paid_at_ = std::max(paid_at_, ended) + kPauseFactor * took;
+  route_rests_until_ = began + 2 * took;
+  paid_at_ = std::max(paid_at_, began) + kPriceFactor * took;
 }
 
 }  // namespace confstream
