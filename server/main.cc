@@ -17,13 +17,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/clock.h"
+#include "server/base/config_reloads.h"
 #include "server/base/error_reason.h"
 #include "server/base/file_system.h"
 #include "server/base/log.h"
 #include "server/config/config_loader.h"
 #include "server/config/server_config.h"
+#include "server/config/setting.h"
 #include "server/fanout/watch_hub.h"
 #include "server/history/history.h"
 #include "server/publish/offline_validation.h"
@@ -73,8 +76,9 @@ void RaiseDescriptorLimit() {
 // The sources being served, in step with the configuration.
 class SourceSet {
  public:
-  SourceSet(WatchHub* hub, HealthReporter* health, Publisher* publisher, SourceWatcher* watcher)
-      : hub_(hub), health_(health), publisher_(publisher), watcher_(watcher) {}
+  SourceSet(WatchHub* hub, HealthReporter* health, Publisher* publisher, SourceWatcher* watcher,
+            SourceJournals* journals)
+      : hub_(hub), health_(health), publisher_(publisher), watcher_(watcher), journals_(journals) {}
 
   // Adds, changes and removes sources until they are those of `config`. Sources that did not change
   // notice nothing. If schemas of one cannot be loaded, all stays as it was.
@@ -98,6 +102,13 @@ class SourceSet {
     return absl::OkStatus();
   }
 
+  // Notes what concerns all sources among the events of each.
+  void NoteInEvents(absl::string_view detail) const {
+    for (const auto& [name, source] : sources_) {
+      journals_->Of(name)->Note(SourceEvent::kVerdict, detail);
+    }
+  }
+
  private:
   // Downstream first: a request to read finds its source known.
   void Put(const SourceConfig& source, std::shared_ptr<const SchemaSet> schemas) {
@@ -117,24 +128,27 @@ class SourceSet {
   HealthReporter* const health_;
   Publisher* const publisher_;
   SourceWatcher* const watcher_;
+  SourceJournals* const journals_;
   std::map<std::string, SourceConfig> sources_;
   uint64_t incarnations_ = 0;
 };
 
-// SIGHUP. What is wrong with the new configuration is logged, and the old one stays.
-void Reload(const ConfigLoader& loader, const ServerConfig& running, SourceSet* sources,
-            SourceWatcher* watcher, Logger* log) {
+// SIGHUP. What is wrong with the new configuration is told, and the old one stays.
+void Reload(const ConfigLoader& loader, const ServerConfig& running, const Clock& clock,
+            SourceSet* sources, SourceWatcher* watcher, ConfigReloads* reloads, Logger* log) {
   absl::StatusOr<ServerConfig> config = loader.Load();
   const absl::Status applied = config.ok() ? sources->Apply(*config) : config.status();
   if (!applied.ok()) {
+    reloads->NoteRefused(clock.WallNow(), applied.message());
+    sources->NoteInEvents(
+        absl::StrCat("the configuration was not reloaded, the old one stays: ", applied.message()));
     log->Error("configuration not reloaded, the old one stays", {{"reason", applied.message()}});
     return;
   }
-  if (config->listen != running.listen || config->admin_listen != running.admin_listen ||
-      config->admin != running.admin || config->metrics_listen != running.metrics_listen ||
-      config->state_dir != running.state_dir) {
-    log->Warning(
-        "listen, admin_listen, admin, metrics_listen and state_dir change with a restart only", {});
+  reloads->NoteLoaded(clock.WallNow());
+  const std::vector<std::string> kept = ChangedSettings(running, *config);
+  if (!kept.empty()) {
+    log->Warning("settings change with a restart only", {{"settings", absl::StrJoin(kept, " ")}});
   }
   watcher->RescanAll();
   log->Info("configuration reloaded", {{"sources", static_cast<int64_t>(config->sources.size())}});
@@ -205,11 +219,12 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
                       config.workers);
   SourceWatcher watcher(&clock, &file_system, &events, &publisher, &journals, log);
   publisher.SetAnswerSink(&watcher);
-  SourceSet sources(&hub, &health, &publisher, &watcher);
+  SourceSet sources(&hub, &health, &publisher, &watcher, &journals);
   if (const absl::Status applied = sources.Apply(config); !applied.ok()) {
     log->Error("cannot serve", {{"reason", applied.message()}});
     return 1;
   }
+  ConfigReloads reloads(clock.WallNow());
   std::thread watching([&watcher] { watcher.Run(); });
   const auto stop_watching = [&] {
     watcher.Stop();
@@ -225,11 +240,11 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   };
 
   publisher.AwaitFirstReadings(kFirstReadings);
-  ConfigService config_service(&clock, &hub, config.stall_timeout);
+  ConfigService config_service(&clock, &hub, &reloads, config.stall_timeout);
   AdminService admin_service(&hub, &publisher);
   const auto metrics = MetricsListener::Start(
       config.metrics_listen,
-      std::make_shared<Metrics>(&hub, [&watcher] { return Rescans(watcher.rescans()); }));
+      std::make_shared<Metrics>(&hub, &reloads, [&watcher] { return Rescans(watcher.rescans()); }));
   if (!metrics.ok()) return cannot_serve(metrics.status());
   const auto servers = Listen(config, &config_service, &admin_service, &health, log);
   if (!servers.ok()) return cannot_serve(servers.status());
@@ -237,7 +252,7 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
 
   int signal = 0;
   while ((signal = sigwaitinfo(&signals, nullptr)) < 0 || signal == SIGHUP) {
-    if (signal == SIGHUP) Reload(loader, config, &sources, &watcher, log);
+    if (signal == SIGHUP) Reload(loader, config, clock, &sources, &watcher, &reloads, log);
   }
   log->Info("shutting down", {{"reason", signal == SIGINT ? "SIGINT" : "SIGTERM"}});
   health.Drain();

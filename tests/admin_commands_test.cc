@@ -148,6 +148,11 @@ TEST_F(AdminCommandsTest, DiffShowsTextBinaryAndLargeFilesOfAllPages) {
   change->mutable_to_file()->set_size_bytes(301 << 10);
   change->set_content_omitted(true);
   change = server_.diffs[1].add_changes();
+  change->set_path("secret");
+  change->set_kind(v1::FILE_CHANGE_KIND_ADDED);
+  change->mutable_to_file()->set_size_bytes(9);
+  change->set_content_omitted(true);
+  change = server_.diffs[1].add_changes();
   change->set_path("old");
   change->set_kind(v1::FILE_CHANGE_KIND_REMOVED);
   change->mutable_from_file()->set_content("x\n");
@@ -160,6 +165,7 @@ TEST_F(AdminCommandsTest, DiffShowsTextBinaryAndLargeFilesOfAllPages) {
                                      "+2\\x1b\n"
                                      "Binary files /dev/null and b/bin differ (0 B -> 1 B)\n"
                                      "Large files a/huge and b/huge differ (300 KiB -> 301 KiB)\n"
+                                     "Sensitive files /dev/null and b/secret differ (0 B -> 9 B)\n"
                                      "--- a/old\n+++ /dev/null\n@@ -1 +0,0 @@\n-x\n"));
   const auto requests = server_.diff_requests();
   ASSERT_EQ(requests.size(), 2u);

@@ -329,6 +329,24 @@ TEST_F(ConfigServiceTest, ListTellsOfEverySourceInByteOrder) {
   EXPECT_EQ(serving.size_bytes(), 11);
 }
 
+TEST_F(ConfigServiceTest, EveryPageTellsWhatBecameOfTheConfiguration) {
+  server_.Publish(1, kFiles, "b");
+  v1::ListSourcesRequest request;
+  request.set_page_size(1);
+  ASSERT_TRUE(List(request).ok());
+  EXPECT_TRUE(listed_.config_status().has_load_time());
+  EXPECT_FALSE(listed_.config_status().has_refusal_time());
+  server_.reloads().NoteRefused(absl::FromUnixSeconds(200), "confstream.yaml:1: is wrong");
+  for (const char* const source : {"app", "b"}) {
+    ASSERT_TRUE(List(request).ok());
+    EXPECT_EQ(ListedNames(), std::vector<std::string>{source});
+    EXPECT_EQ(listed_.config_status().load_time().seconds(), 0);
+    EXPECT_EQ(listed_.config_status().refusal_time().seconds(), 200);
+    EXPECT_EQ(listed_.config_status().refusal_reason(), "confstream.yaml:1: is wrong");
+    request.set_page_token(listed_.next_page_token());
+  }
+}
+
 TEST_F(ConfigServiceTest, ListOfASourceCarriesATokenForTheWholeOfIt) {
   server_.Publish(7, kFiles);
   ASSERT_TRUE(List({}).ok());

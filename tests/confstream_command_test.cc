@@ -217,6 +217,48 @@ TEST_F(ConfstreamCommandTest, StatusShowsViolationsAndFailsUnlessAllIsWell) {
   EXPECT_EQ(Run({"status", "app"}).code, kExitNotServing);
 }
 
+TEST_F(ConfstreamCommandTest, StatusSaysThatAConfigurationWasRefused) {
+  server_.SetHealth("confstream.v1.ConfigService", true);
+  v1::ListSourcesResponse page;
+  *page.add_sources() = Summary(App(3, {}), v1::SOURCE_STATE_SERVING);
+  page.mutable_config_status()->mutable_load_time()->set_seconds(1'767'225'600);
+  server_.List({page});
+  Outcome outcome = Run({"status"});
+  EXPECT_EQ(outcome.code, kExitOk);
+  EXPECT_THAT(outcome.out, HasSubstr(": SERVING, required sources: SERVING\n"));
+  EXPECT_THAT(outcome.out, Not(HasSubstr("configuration")));
+
+  page.mutable_config_status()->mutable_refusal_time()->set_seconds(1'767'225'700);
+  page.mutable_config_status()->set_refusal_reason("confstream.yaml:1: wrong\x1b\nanother");
+  server_.List({page});
+  outcome = Run({"status"});
+  EXPECT_EQ(outcome.code, kExitNotServing);
+  EXPECT_THAT(outcome.out, HasSubstr("configuration: REFUSED at 20"));
+  EXPECT_THAT(outcome.out, HasSubstr("\n  confstream.yaml:1: wrong\\x1b\n  another\n"));
+  outcome = Run({"status", "-o", "json"});
+  const json parsed = json::parse(outcome.out);
+  EXPECT_EQ(parsed["healthy"], false);
+  EXPECT_EQ(parsed["config_status"]["load_time"], "2026-01-01T00:00:00Z");
+  EXPECT_EQ(parsed["config_status"]["refusal_time"], "2026-01-01T00:01:40Z");
+  EXPECT_EQ(parsed["config_status"]["refusal_reason"], "confstream.yaml:1: wrong\x1b\nanother");
+}
+
+TEST_F(ConfstreamCommandTest, StatusSaysThatSchemasCannotBeUsed) {
+  server_.SetHealth("confstream.v1.ConfigService", true);
+  v1::ListSourcesResponse page;
+  *page.add_sources() = Summary(App(3, {}), v1::SOURCE_STATE_SERVING);
+  page.mutable_sources(0)->mutable_status()->set_schema_problem("a.json:1: first\na.json:2: more");
+  server_.List({page});
+  Outcome outcome = Run({"status"});
+  EXPECT_EQ(outcome.code, kExitOk) << "what is served is still what is mounted";
+  EXPECT_THAT(outcome.out,
+              HasSubstr("the schema files of app have changed, and are not in use; the "
+                        "schemas before stay: a.json:1: first; a.json:2: more\n"));
+  outcome = Run({"status", "-o", "json"});
+  EXPECT_EQ(json::parse(outcome.out)["sources"][0]["schema_problem"],
+            "a.json:1: first\na.json:2: more");
+}
+
 TEST_F(ConfstreamCommandTest, StatusHealthAsksForTheServerOnly) {
   Outcome outcome = Run({"status", "--health"});
   EXPECT_EQ(outcome.code, kExitOk) << outcome.err;

@@ -134,6 +134,40 @@ TEST_F(FollowingCommandsTest, SyncRejectsPathsThatCannotBeFilesAndKeepsTheOldGen
   EXPECT_TRUE(program->AwaitOutput("rejected: path `a/b`"));
 }
 
+TEST_F(FollowingCommandsTest, SyncKeepsWhatIsThereWhenNoGlobMatches) {
+  Play(SnapshotOf(App(1, {{"a", "1"}})));
+  EXPECT_EQ(Start({"sync", "app", target_, "--once"})->Wait(), kExitOk);
+  ScriptedVersion nothing = App(2, {});
+  nothing.missing_globs = {"b*", "c\x1b"};
+  Play(SnapshotOf(nothing));
+  const std::vector<std::string> again = {"sync",   "app", target_,  "--once",
+                                          "--glob", "b*",  "--glob", "c\x1b"};
+  auto program = Start(again);
+  EXPECT_TRUE(
+      program->AwaitOutput("rejected: no file matches `b*` or `c\\x1b`: mend --glob, or add "
+                           "--allow-empty if there are to be no files\n"));
+  EXPECT_EQ(program->Wait(), kExitError);
+  EXPECT_EQ(ReadFile(target_ + "/a"), "1");
+  ASSERT_TRUE(server_.AwaitReports(2));
+  EXPECT_EQ(server_.reports()[1].outcome(), v1::OUTCOME_REJECTED);
+
+  Play(SnapshotOf(nothing));
+  std::vector<std::string> meant = again;
+  meant.push_back("--allow-empty");
+  program = Start(meant);
+  EXPECT_TRUE(program->AwaitOutput("no file of version 2 matches `b*`"));
+  EXPECT_EQ(program->Wait(), kExitOk);
+  EXPECT_FALSE(fs::exists(target_ + "/a"));
+}
+
+TEST_F(FollowingCommandsTest, SyncTakesASourceThatHasNoFilesAsItIs) {
+  Play(Then(SnapshotOf(App(1, {{"a", "1"}})), SnapshotOf(App(2, {}))));
+  const auto program = Start({"sync", "app", target_});
+  ASSERT_TRUE(server_.AwaitReports(2));
+  EXPECT_EQ(server_.reports()[1].outcome(), v1::OUTCOME_APPLIED);
+  EXPECT_FALSE(fs::exists(target_ + "/a"));
+}
+
 TEST_F(FollowingCommandsTest, SyncOnceOfRejectedContentFails) {
   Play(SnapshotOf(App(1, {{"../a", "1"}})));
   EXPECT_EQ(Start({"sync", "app", target_, "--once"})->Wait(), kExitError);
@@ -269,6 +303,33 @@ TEST_F(FollowingCommandsTest, ExecWithoutACommandSaysWhereToWriteIt) {
   EXPECT_TRUE(program->AwaitOutput("`confstream exec app -- COMMAND ARGUMENT...`"));
   EXPECT_EQ(program->Wait(), kExitError);
   EXPECT_EQ(server_.requests().size(), 0u);
+}
+
+TEST_F(FollowingCommandsTest, ExecWithoutTheSeparatorSaysWhereToWriteIt) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"true"},
+                                                  {"nginx", "-g", "daemon off;"},
+                                                  {"nginx", "-s", "reload"},
+                                                  {"sleep", "-t", "soon"}}) {
+    std::vector<std::string> args = {"exec", "app"};
+    args.insert(args.end(), command.begin(), command.end());
+    const auto program = Start(args);
+    EXPECT_TRUE(program->AwaitOutput("exec needs `--` before COMMAND")) << command.back();
+    EXPECT_EQ(program->Wait(), kExitError);
+  }
+  EXPECT_EQ(server_.requests().size(), 0u);
+}
+
+TEST_F(FollowingCommandsTest, ExecDoesNotRunWhenNoGlobMatches) {
+  ScriptedVersion nothing = App(1, {});
+  nothing.missing_globs = {"b*"};
+  Play(SnapshotOf(nothing));
+  auto program = Start({"exec", "app", "--glob", "b*", "--", "echo", "run"});
+  EXPECT_TRUE(program->AwaitOutput("version 1 of app rejected: no file matches `b*`: "));
+  ASSERT_TRUE(server_.AwaitReports(1));
+  EXPECT_EQ(server_.reports()[0].outcome(), v1::OUTCOME_REJECTED);
+  Play(SnapshotOf(nothing));
+  program = Start({"exec", "app", "--glob", "b*", "--allow-empty", "--", "echo", "run"});
+  EXPECT_TRUE(program->AwaitOutput("run\n"));
 }
 
 TEST_F(FollowingCommandsTest, ExecReportsRejectedWithExitCodeAndTheLastLines) {

@@ -34,7 +34,8 @@ class GrpcServerTest : public testing::Test {
   const SystemClock clock_{};
   WatchHub hub_{&clock_, {100, 100, 1 << 20}};
   HealthReporter health_;
-  ConfigService service_{&clock_, &hub_, absl::Seconds(30)};
+  const ConfigReloads reloads_{absl::UnixEpoch()};
+  ConfigService service_{&clock_, &hub_, &reloads_, absl::Seconds(30)};
 };
 
 TEST_F(GrpcServerTest, ServesOnEveryAddressAndTellsThePortsThatWereChosen) {

@@ -71,7 +71,8 @@ class MetricsTest : public testing::Test {
   const SystemClock clock_{};
   WatchHub hub_{&clock_, {100, 100, 1 << 20}};
   std::map<std::string, int64_t> rescans_;
-  const Metrics metrics_{&hub_, [this] { return rescans_; }};
+  ConfigReloads reloads_{absl::FromUnixSeconds(100)};
+  const Metrics metrics_{&hub_, &reloads_, [this] { return rescans_; }};
 };
 
 TEST_F(MetricsTest, EveryFamilyIsThereOnceWithItsHelpEvenWithoutASource) {
@@ -156,6 +157,29 @@ TEST_F(MetricsTest, PollingPinAndFailingHistoryAreTold) {
   state->status.history.state = HistoryStatus::kFailing;
   hub_.Update(std::make_shared<SourceState>(*state));
   EXPECT_EQ(Of("app", "history_failing"), 1);
+}
+
+TEST_F(MetricsTest, SchemasThatCannotBeUsedAreTold) {
+  auto state = ServingState(MakeSnapshot(1, {{"a", "1"}}));
+  hub_.Update(std::make_shared<SourceState>(*state));
+  EXPECT_EQ(Of("app", "schemas_failing"), 0);
+  state->status.schema_problem = "app.schema.json:1: is cut short";
+  hub_.Update(std::make_shared<SourceState>(*state));
+  EXPECT_EQ(Of("app", "schemas_failing"), 1);
+}
+
+TEST_F(MetricsTest, RefusedConfigurationIsToldAndTheTimeOfTheOneInForceStays) {
+  const auto figure = [this](const std::string& name) {
+    return Figures("confstream_config_last_reload_" + name).at({});
+  };
+  EXPECT_EQ(figure("successful"), 1);
+  EXPECT_EQ(figure("success_timestamp_seconds"), 100);
+  reloads_.NoteRefused(absl::FromUnixSeconds(200), "confstream.yaml:1: is wrong");
+  EXPECT_EQ(figure("successful"), 0);
+  EXPECT_EQ(figure("success_timestamp_seconds"), 100);
+  reloads_.NoteLoaded(absl::FromUnixSeconds(300));
+  EXPECT_EQ(figure("successful"), 1);
+  EXPECT_EQ(figure("success_timestamp_seconds"), 300);
 }
 
 TEST_F(MetricsTest, LengthOfWhatIsSensitiveIsNotTold) {

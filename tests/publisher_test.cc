@@ -1,5 +1,6 @@
 #include "server/publish/publisher.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -128,6 +129,28 @@ TEST_F(PublisherTest, NeitherUnpinningNorDryRunsNorSchemasWaitForAReadingUnderWa
   answers_.Hold("");
   answers_.Await(2);
   EXPECT_EQ(state().status.violations[0].rule, "schema") << "the reading is judged by the new one";
+}
+
+TEST_F(PublisherTest, SchemaThatBreaksIsToldAndItsEndToo) {
+  const std::string schema = directory_.Path("schema.json");
+  WriteFile(schema, "{}");
+  SourceConfig config = Config();
+  config.rules.schemas = {{*PathGlob::Parse("*.json"), schema}};
+  publisher_.AddSource(config, *SchemaSet::Load(config.rules), 2);
+  Write("a.json", "1");
+  Read(Request("app", 2));
+  EXPECT_EQ(state().status.schema_problem, "");
+  size_t told = sink_.states().size();
+  WriteFile(schema, "{\"type\": ");
+  ASSERT_TRUE(sink_.Await("app", told + 1));
+  EXPECT_THAT(state().status.schema_problem, testing::HasSubstr("schema.json:1"));
+  EXPECT_EQ(state().status.condition, SourceCondition::kServing) << "the old schema stays";
+  EXPECT_THAT(publisher_.Events("app")->back().detail,
+              testing::StartsWith("the schema files have changed, the old schemas stay: "));
+  told = sink_.states().size();
+  WriteFile(schema, "{\"type\": \"integer\"}");
+  ASSERT_TRUE(sink_.Await("app", told + 1));
+  EXPECT_EQ(state().status.schema_problem, "");
 }
 
 TEST_F(PublisherTest, SourcesThatMayHangAreReadApartAndHoldUpNobody) {

@@ -24,5 +24,18 @@ TEST(TextTest, EscapesWhatATerminalOrAProtobufStringWouldMisread) {
   EXPECT_FALSE(HasControlCharacters("\xc2\xa0"));
 }
 
+TEST(TextTest, LinesThatDoNotFitAreLeftOutWhole) {
+  EXPECT_EQ(LinesForDisplay("one\ntwo\x01\nthree", 100), "one\ntwo\\x01\nthree");
+  EXPECT_EQ(LinesForDisplay("one\ntwo\nthree", 13), "one\ntwo\n...");
+  EXPECT_EQ(LinesForDisplay("one\ntwo", 10), "one\n...");
+  EXPECT_EQ(LinesForDisplay("", 10), "");
+}
+
+TEST(TextTest, FirstLineIsCutBetweenCharacters) {
+  EXPECT_EQ(LinesForDisplay("abcdefghijk", 10), "abcdef");
+  EXPECT_EQ(LinesForDisplay("abcde\xe2\x82\xac", 10), "abcde");
+  EXPECT_EQ(LinesForDisplay("abcdefghijk\nmore", 10), "abcdef\n...");
+}
+
 }  // namespace
 }  // namespace confstream

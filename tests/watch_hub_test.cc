@@ -324,6 +324,21 @@ TEST_F(WatchHubTest, StateThatSaysTheSameWakesNobodyAndIsShownToWhoeverAsks) {
   EXPECT_EQ((*hub_.Find("app"))->status.verified_time, absl::FromUnixSeconds(1));
 }
 
+TEST_F(WatchHubTest, SchemasThatCannotBeUsedAreToldToWhoWatchesAndToWhoComes) {
+  Publish(1, {{"a", "1"}});
+  const auto early = Open(Spec());
+  ASSERT_EQ(early->received().size(), 1u);
+  auto state = ServingState((*hub_.Find("app"))->snapshot);
+  state->status.schema_problem = "app.schema.json:1: is cut short";
+  hub_.Update(state);
+  AwaitDelivery();
+  ASSERT_EQ(early->received().size(), 2u);
+  EXPECT_EQ(early->received()[1].source_status().schema_problem(), state->status.schema_problem);
+  const auto late = Open(Spec());
+  ASSERT_EQ(late->received().size(), 2u);
+  EXPECT_EQ(late->received()[1].source_status().schema_problem(), state->status.schema_problem);
+}
+
 TEST_F(WatchHubTest, StatusThatALaterStreamIsToldNamesTheVersionServedThen) {
   auto polled = [this](int64_t version, const std::string& content) {
     auto state = ServingState(MakeSnapshot(version, {{"a", content}}));

@@ -79,6 +79,11 @@ void AddGlobs(CLI::App* command, Invocation* invocation) {
       ->type_name("PATTERN");
 }
 
+void AddAllowEmpty(CLI::App* command, Invocation* invocation) {
+  command->add_flag("--allow-empty", invocation->allow_empty,
+                    "Take the files away when no --glob matches any. Default: what is there stays");
+}
+
 void AddClientId(CLI::App* command, Invocation* invocation) {
   command
       ->add_option("--client-id", invocation->client_id,
@@ -251,6 +256,7 @@ void AddMaterializingCommands(CLI::App* app, Invocation* invocation) {
       ->required()
       ->type_name("");
   AddGlobs(sync, invocation);
+  AddAllowEmpty(sync, invocation);
   sync->add_flag("--once", invocation->once, "End once the newest content is in place");
   AddFileMode(sync, invocation);
   AddClientId(sync, invocation);
@@ -265,6 +271,7 @@ void AddMaterializingCommands(CLI::App* app, Invocation* invocation) {
                    "The program and its arguments, after `--`. Required")
       ->type_name("");
   AddGlobs(exec, invocation);
+  AddAllowEmpty(exec, invocation);
   exec->add_option("--dir", invocation->directory,
                    "Where to keep the files, as `confstream sync` does. Default: a temporary "
                    "directory of its own")

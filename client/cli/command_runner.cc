@@ -12,6 +12,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/put_files.h"
 
 namespace confstream {
 namespace {
@@ -139,8 +140,8 @@ bool CommandRunner::Apply(std::shared_ptr<const ReceivedSnapshot> snapshot) {
     reporter_->Report(snapshot_->header, outcome_, reason_).IgnoreError();
     return false;
   }
-  if (const auto replaced = directory_->Replace(snapshot_->files); !replaced.ok()) {
-    Report(v1::OUTCOME_REJECTED, replaced.status().message());
+  if (const auto put = PutFiles(*snapshot_, options_.allow_empty, directory_); !put.ok()) {
+    Report(v1::OUTCOME_REJECTED, put.status().message());
     return false;
   }
   if (child_ == nullptr) return StartChild();

@@ -24,6 +24,7 @@ namespace confstream {
 struct CommandRunnerOptions {
   std::string source;
   std::vector<std::string> command;  // one word at least
+  bool allow_empty = false;          // as PutFiles
   std::optional<int> signal;         // set: started once, and signalled on each change
   absl::Duration run_timeout = absl::InfiniteDuration();  // of one run; not with `signal`
 };

@@ -19,10 +19,11 @@ constexpr absl::Duration kReloadTimeout = absl::Seconds(40);
 
 void WarnNotPersisted(absl::string_view what, v1::HistoryState history, const Console& console) {
   if (history == v1::HISTORY_STATE_MEMORY) {
-    console.Say(absl::StrCat("warning: ", what,
-                             " is in the server's memory only, and ends with it: confstreamd keeps "
-                             "the history of sources that are not sensitive on disk if it is "
-                             "started with --state-dir DIR"));
+    console.Say(
+        absl::StrCat("warning: ", what,
+                     " is in the server's memory only, and ends with it: on disk is the "
+                     "history of sources that are not sensitive, if confstreamd was started "
+                     "with --state-dir DIR"));
   } else {
     console.Say(absl::StrCat("warning: ", what,
                              " is not on disk yet, and may be lost if the server ends: `confstream "
@@ -34,7 +35,7 @@ void WarnNotPersisted(absl::string_view what, v1::HistoryState history, const Co
 v1::HistoryState HistoryOf(Connection* connection, const Invocation& invocation) {
   const auto sources = ListSources(connection, invocation.CallTimeout());
   if (!sources.ok()) return v1::HISTORY_STATE_UNSPECIFIED;
-  for (const v1::SourceSummary& source : *sources) {
+  for (const v1::SourceSummary& source : sources->sources()) {
     if (source.header().source() == invocation.source) return source.status().history().state();
   }
   return v1::HISTORY_STATE_UNSPECIFIED;

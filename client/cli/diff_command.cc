@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +13,9 @@
 
 namespace confstream {
 namespace {
+
+// DiffSnapshots leaves out larger files, and those of sensitive sources.
+constexpr int64_t kMaxDiffedFileBytes = 256 << 10;
 
 std::string SideText(const v1::ResponseHeader& header) {
   return absl::StrCat("version ", header.version(), " (",
@@ -32,7 +37,10 @@ void PrintChange(const v1::FileChange& change, const Console& console) {
     const auto size = [](bool present, const v1::ConfigFile& file) {
       return present ? std::optional<int64_t>(file.size_bytes()) : std::nullopt;
     };
-    PrintUnshownDiff("Large files", change.path(), size(change.has_from_file(), change.from_file()),
+    const bool large = std::max(change.from_file().size_bytes(), change.to_file().size_bytes()) >
+                       kMaxDiffedFileBytes;
+    PrintUnshownDiff(large ? "Large files" : "Sensitive files", change.path(),
+                     size(change.has_from_file(), change.from_file()),
                      size(change.has_to_file(), change.to_file()), console);
     return;
   }

@@ -1,7 +1,9 @@
 #include "client/cli/display.h"
 
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "server/base/text.h"
 
 namespace confstream {
@@ -134,6 +136,12 @@ std::vector<std::string> Remarks(absl::string_view source, const v1::SourceStatu
   }
   if (!status.polling_reason().empty()) {
     remarks.push_back(absl::StrCat(name, " is polled: ", SafeForTerminal(status.polling_reason())));
+  }
+  if (!status.schema_problem().empty()) {
+    remarks.push_back(absl::StrCat(
+        "the schema files of ", name,
+        " have changed, and are not in use; the schemas before stay: ",
+        SafeForTerminal(absl::StrReplaceAll(status.schema_problem(), {{"\n", "; "}}))));
   }
   return remarks;
 }

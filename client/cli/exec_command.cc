@@ -72,8 +72,8 @@ int Follow(const Invocation& invocation, const std::string& directory_path, Conn
   NewestVersion newest;
   VersionCourier courier(invocation.server, &reporter, &newest, console);
   SourceWatch watch(connection, options, &courier);
-  CommandRunner runner({invocation.source, invocation.command_line, invocation.signal,
-                        invocation.timeout.value_or(absl::InfiniteDuration())},
+  CommandRunner runner({invocation.source, invocation.command_line, invocation.allow_empty,
+                        invocation.signal, invocation.timeout.value_or(absl::InfiniteDuration())},
                        directory->get(), &reporter, &newest, signals, console);
 
   std::thread watcher([&watch, &newest] { newest.End(watch.Run()); });

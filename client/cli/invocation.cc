@@ -108,6 +108,14 @@ bool ExplainUnknownCommand(const CLI::App& app, const Console& console) {
   return true;
 }
 
+// Whether `args` are of exec, with a COMMAND and without the `--` before it. The options of COMMAND
+// would be taken for those of exec then.
+bool LacksSeparator(const CLI::App& app, const std::vector<std::string>& args) {
+  const CLI::App* const exec = app.get_subcommand("exec");
+  return exec->parsed() && std::find(args.begin(), args.end(), "--") == args.end() &&
+         exec->get_option("COMMAND")->count() > 0;
+}
+
 }  // namespace
 
 std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
@@ -130,13 +138,24 @@ std::variant<Invocation, int> ParseInvocation(std::vector<std::string> args,
         "\n`confstream --help` explains the options of all commands and the exit codes.");
   }
 
+  const auto explain_separator = [&] {
+    console.Say(
+        absl::StrCat("exec needs `--` before COMMAND, whose options it would take for its own: "
+                     "write `confstream "
+                     "exec ",
+                     SafeForTerminal(invocation.source), " -- COMMAND ARGUMENT...`"));
+    return int{kExitError};
+  };
+  std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
   try {
-    std::reverse(args.begin(), args.end());  // CLI11 takes them from the back
-    app.parse(args);
+    app.parse(std::vector<std::string>(args));
+    if (LacksSeparator(app, args)) return explain_separator();
   } catch (const CLI::ExtrasError& error) {
+    if (LacksSeparator(app, args)) return explain_separator();
     if (!ExplainUnknownCommand(app, console)) app.exit(error, *console.out, *console.err);
     return int{kExitError};
   } catch (const CLI::ParseError& error) {
+    if (LacksSeparator(app, args)) return explain_separator();
     // It prints what was asked for, or what is wrong with what was typed.
     return app.exit(error, *console.out, *console.err) == 0 ? int{kExitOk} : int{kExitError};
   }

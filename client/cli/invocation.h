@@ -78,7 +78,8 @@ struct Invocation {
   std::string directory;  // of exec: empty is one of its own
   mode_t file_mode = 0644;
 
-  bool once = false;  // sync
+  bool once = false;         // sync
+  bool allow_empty = false;  // sync, exec
 
   // exec
   std::vector<std::string> command_line;

@@ -10,10 +10,10 @@
 namespace confstream {
 namespace {
 
-void PrintTable(const std::vector<v1::SourceSummary>& sources, const Console& console) {
+void PrintTable(const v1::ListSourcesResponse& sources, const Console& console) {
   Table table({"SOURCE", "STATE", "VERSION", "FILES", "SIZE", "DIGEST", "PUBLISHED", "ORIGIN"},
               {2, 3, 4});
-  for (const v1::SourceSummary& source : sources) {
+  for (const v1::SourceSummary& source : sources.sources()) {
     const v1::ResponseHeader& header = source.header();
     const v1::SourceState state = source.status().state();
     const bool served = header.version() > 0;
@@ -44,7 +44,7 @@ int RunLs(const Invocation& invocation, const Console& console) {
 
   const OutputFormat output = invocation.OutputOr(OutputFormat::kTable);
   if (output == OutputFormat::kTable) {
-    if (sources->empty()) {
+    if (sources->sources().empty()) {
       console.Say(absl::StrCat("the server at ", invocation.server, " serves no source"));
     } else {
       PrintTable(*sources, console);
@@ -53,7 +53,7 @@ int RunLs(const Invocation& invocation, const Console& console) {
   }
   Json json = Json::object();
   json["sources"] = Json::array();
-  for (const v1::SourceSummary& summary : *sources) {
+  for (const v1::SourceSummary& summary : sources->sources()) {
     Json source = Json::object();
     AddHeader(&source, summary.header());
     source["state"] = ShortName(summary.status().state());

@@ -13,11 +13,11 @@
 
 namespace confstream {
 
-absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connection,
-                                                           absl::Duration timeout) {
+absl::StatusOr<v1::ListSourcesResponse> ListSources(Connection* connection,
+                                                    absl::Duration timeout) {
   const auto deadline = absl::ToChronoTime(absl::Now() + timeout);  // of all pages together
   const auto stub = v1::ConfigService::NewStub(connection->channel());
-  std::vector<v1::SourceSummary> sources;
+  v1::ListSourcesResponse all;
   v1::ListSourcesRequest request;
   do {
     grpc::ClientContext context;
@@ -25,10 +25,11 @@ absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connectio
     v1::ListSourcesResponse response;
     const grpc::Status status = stub->ListSources(&context, request, &response);
     if (!status.ok()) return FromGrpcStatus(status);
-    sources.insert(sources.end(), response.sources().begin(), response.sources().end());
+    all.mutable_sources()->MergeFrom(response.sources());
+    *all.mutable_config_status() = response.config_status();
     request.set_page_token(response.next_page_token());
   } while (!request.page_token().empty());
-  return sources;
+  return all;
 }
 
 absl::StatusOr<v1::GetSnapshotResponse> GetSnapshot(Connection* connection,

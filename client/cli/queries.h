@@ -14,9 +14,8 @@
 
 namespace confstream {
 
-// All pages of ListSources.
-absl::StatusOr<std::vector<v1::SourceSummary>> ListSources(Connection* connection,
-                                                           absl::Duration timeout);
+// All pages of ListSources, as if they were one.
+absl::StatusOr<v1::ListSourcesResponse> ListSources(Connection* connection, absl::Duration timeout);
 
 absl::StatusOr<v1::GetSnapshotResponse> GetSnapshot(Connection* connection,
                                                     const v1::GetSnapshotRequest& request,

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/commands.h"
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
@@ -19,11 +20,12 @@ constexpr char kServing[] = "SERVING";
 struct ServerStatus {
   std::string address;
   std::string server_health;  // of the server as a whole
-  std::string config_health;  // of confstream.v1.ConfigService
+  std::string config_health;  // of confstream.v1.ConfigService: of all required sources
+  v1::ConfigStatus config;
   std::vector<v1::SourceSummary> sources;
 
   bool Healthy() const {
-    return server_health == kServing && config_health == kServing &&
+    return server_health == kServing && config_health == kServing && !config.has_refusal_time() &&
            std::all_of(sources.begin(), sources.end(), [](const v1::SourceSummary& source) {
              return source.status().state() == v1::SOURCE_STATE_SERVING;
            });
@@ -41,7 +43,8 @@ absl::StatusOr<ServerStatus> Query(Connection* connection, const Invocation& inv
   status.config_health = *std::move(health);
   auto sources = ListSources(connection, invocation.CallTimeout());
   if (!sources.ok()) return sources.status();
-  for (v1::SourceSummary& source : *sources) {
+  status.config = std::move(*sources->mutable_config_status());
+  for (v1::SourceSummary& source : *sources->mutable_sources()) {
     if (invocation.source.empty() || source.header().source() == invocation.source) {
       status.sources.push_back(std::move(source));
     }
@@ -51,6 +54,13 @@ absl::StatusOr<ServerStatus> Query(Connection* connection, const Invocation& inv
                                             "`: `confstream ls` lists those it has"));
   }
   return status;
+}
+
+// Each line indented.
+void PrintLines(absl::string_view text, const Console& console) {
+  for (const absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    *console.out << "  " << SafeForTerminal(line) << "\n";
+  }
 }
 
 void PrintTrouble(const v1::SourceSummary& source, const Console& console) {
@@ -88,7 +98,13 @@ void PrintTable(const ServerStatus& status, const Console& console) {
     return console.Paint(said == kServing ? Color::kGreen : Color::kRed, said);
   };
   *console.out << "server " << status.address << ": " << health(status.server_health)
-               << ", configuration: " << health(status.config_health) << "\n";
+               << ", required sources: " << health(status.config_health) << "\n";
+  if (status.config.has_refusal_time()) {
+    *console.out << "configuration: " << console.Paint(Color::kRed, "REFUSED") << " at "
+                 << LocalTime(FromProto(status.config.refusal_time())) << "; that of "
+                 << LocalTime(FromProto(status.config.load_time())) << " stays\n";
+    PrintLines(status.config.refusal_reason(), console);
+  }
   if (status.sources.empty()) return;
   *console.out << "history: " << HistoryText(status.sources) << "\n\n";
   Table table({"SOURCE", "STATE", "SINCE", "VERSION", "ORIGIN", "DETECTION", "VERIFIED"}, {3});
@@ -113,6 +129,14 @@ Json ToJson(const ServerStatus& status) {
                     {"health", status.server_health},
                     {"config_service_health", status.config_health}};
   json["healthy"] = status.Healthy();
+  json["config_status"] = Json::object();
+  Json& config = json["config_status"];
+  if (status.config.has_load_time())
+    config["load_time"] = UtcTime(FromProto(status.config.load_time()));
+  if (status.config.has_refusal_time()) {
+    config["refusal_time"] = UtcTime(FromProto(status.config.refusal_time()));
+    config["refusal_reason"] = status.config.refusal_reason();
+  }
   json["sources"] = Json::array();
   for (const v1::SourceSummary& summary : status.sources) {
     Json source = Json::object();

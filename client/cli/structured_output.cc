@@ -115,6 +115,7 @@ void AddStatus(Json* object, const v1::SourceStatus& status) {
   json["change_detection"] = ShortName(status.change_detection());
   if (!status.polling_reason().empty()) json["polling_reason"] = status.polling_reason();
   json["served_version"] = status.served_version();
+  if (!status.schema_problem().empty()) json["schema_problem"] = status.schema_problem();
   if (status.has_verified_time()) {
     json["verified_time"] = UtcTime(FromProto(status.verified_time()));
   }

@@ -8,6 +8,7 @@
 #include "client/cli/display.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/interrupter.h"
+#include "client/cli/put_files.h"
 #include "client/cli/structured_output.h"
 #include "client/cpp/atomic_directory.h"
 #include "client/cpp/connection.h"
@@ -25,6 +26,7 @@ class DirectorySync final : public WatchObserver {
   DirectorySync(const Invocation& invocation, AtomicDirectory* directory, Connection* connection,
                 const Console& console)
       : once_(invocation.once),
+        allow_empty_(invocation.allow_empty),
         output_(invocation.OutputOr(OutputFormat::kTable)),
         directory_(directory),
         console_(console),
@@ -47,11 +49,12 @@ class DirectorySync final : public WatchObserver {
     reporter_.OnSnapshot(snapshot->header);
     newest_ = snapshot;
     failure_ = absl::OkStatus();
+    Apply();
     for (const std::string& glob : snapshot->missing_globs) {
+      if (!applied_) break;  // then that was said, or there is worse to say
       console_.Say(absl::StrCat("no file of version ", snapshot->header.version(), " matches `",
                                 SafeForTerminal(glob), "`"));
     }
-    Apply();
     EndIfDone(snapshot->in_sync);
   }
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override {
@@ -79,7 +82,7 @@ class DirectorySync final : public WatchObserver {
   }
 
   void Apply() {
-    const absl::StatusOr<bool> replaced = directory_->Replace(newest_->files);
+    const absl::StatusOr<bool> replaced = PutFiles(*newest_, allow_empty_, directory_);
     applied_ = replaced.ok();
     if (applied_) {
       Tell("applied", *replaced ? "" : "it was there already");
@@ -119,6 +122,7 @@ class DirectorySync final : public WatchObserver {
   }
 
   const bool once_;
+  const bool allow_empty_;
   const OutputFormat output_;
   AtomicDirectory* const directory_;
   const Console& console_;

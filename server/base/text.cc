@@ -1,6 +1,10 @@
 #include "server/base/text.h"
 
+#include <algorithm>
 #include <cstdint>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace confstream {
 namespace {
@@ -82,6 +86,23 @@ std::string EscapeForDisplay(absl::string_view text) {
     i += length == 0 ? 1 : length;
   }
   return out;
+}
+
+std::string LinesForDisplay(absl::string_view text, size_t max_bytes) {
+  constexpr absl::string_view kMore = "\n...";
+  std::string lines;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    std::string escaped = EscapeForDisplay(line);
+    if (lines.empty()) {
+      escaped.resize(std::min(escaped.size(), max_bytes - kMore.size()));
+      // Not within a character.
+      while (FindInvalidUtf8(escaped) != absl::string_view::npos) escaped.pop_back();
+    } else if (lines.size() + 1 + escaped.size() + kMore.size() > max_bytes) {
+      return absl::StrCat(lines, kMore);
+    }
+    absl::StrAppend(&lines, lines.empty() ? "" : "\n", escaped);
+  }
+  return lines;
 }
 
 }  // namespace confstream

@@ -25,6 +25,10 @@ bool HasControlCharacters(absl::string_view text);
 // bytes that are not valid UTF-8 appear as \n, \t, \r, \\ or \xNN.
 std::string EscapeForDisplay(absl::string_view text);
 
+// The lines of `text`, each escaped for display: as many as fit into `max_bytes`, the last of them
+// `...` if there are more. What does not fit of the first is cut.
+std::string LinesForDisplay(absl::string_view text, size_t max_bytes);
+
 }  // namespace confstream
 
 #endif  // CONFSTREAM_SERVER_BASE_TEXT_H_

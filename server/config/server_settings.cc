@@ -148,4 +148,12 @@ std::vector<Setting<ServerConfig>> ServerSettings() {
   };
 }
 
+std::vector<std::string> ChangedSettings(const ServerConfig& a, const ServerConfig& b) {
+  std::vector<std::string> keys;
+  for (const Setting<ServerConfig>& setting : ServerSettings()) {
+    if (setting.get(a) != setting.get(b)) keys.push_back(setting.key);
+  }
+  return keys;
+}
+
 }  // namespace confstream

@@ -50,6 +50,9 @@ struct Setting {
 // environment variable.
 std::vector<Setting<ServerConfig>> ServerSettings();
 
+// The keys of those settings of the server as a whole that are others in `b` than in `a`.
+std::vector<std::string> ChangedSettings(const ServerConfig& a, const ServerConfig& b);
+
 // The settings of a source but its name and path. They can be given in the file only.
 std::vector<Setting<SourceConfig>> SourceSettings();
 

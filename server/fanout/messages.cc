@@ -104,6 +104,7 @@ void FillStatus(const SourceState& state, size_t max_violations, v1::SourceStatu
     FillViolation(status.violations[i], message->add_violations());
   }
   message->set_violations_total(status.violations_total);
+  message->set_schema_problem(status.schema_problem);
   if (status.pin.has_value()) FillPin(*status.pin, message->mutable_pin());
   if (status.pin_end.has_value()) FillPinEnd(*status.pin_end, message->mutable_pin_end());
   v1::HistoryStatus* history = message->mutable_history();

@@ -17,10 +17,10 @@ constexpr size_t kMaxViolations = 100;
 
 std::shared_ptr<const EncodedStatus> Encode(const SourceState& state, uint64_t number) {
   auto encoded = std::make_shared<EncodedStatus>();
-  encoded->ordinary = state.status.condition == SourceCondition::kServing &&
-                      state.status.polling_reason.empty() && state.status.violations_total == 0 &&
-                      !state.status.pin.has_value() &&
-                      state.status.history.state != HistoryStatus::kFailing;
+  encoded->ordinary =
+      state.status.condition == SourceCondition::kServing && state.status.polling_reason.empty() &&
+      state.status.violations_total == 0 && !state.status.pin.has_value() &&
+      state.status.history.state != HistoryStatus::kFailing && state.status.schema_problem.empty();
   encoded->number = number;
   v1::WatchResponse response;
   FillStatus(state, kMaxViolations, response.mutable_source_status());

@@ -11,6 +11,7 @@
 namespace confstream {
 namespace {
 
+constexpr size_t kMaxSchemaProblemBytes = 4096;
 // Its mount will never show a change again.
 constexpr char kDetached[] = "source.detached";
 // Its file system does not answer.
@@ -238,10 +239,13 @@ void SourceLane::RefreshSchemas() {
   auto as_of_now = schemas_->AsOfNow();
   auto loaded = SchemaSet::Load(config_.rules);
   if (!loaded.ok()) {
-    said_.SchemasNotLoaded(loaded.status().message());
     schemas_ = std::move(as_of_now);  // said once, until the files change again
+    schema_problem_ = LinesForDisplay(loaded.status().message(), kMaxSchemaProblemBytes);
+    said_.SchemasNotLoaded(schema_problem_);
+    TellLocked();
     return;
   }
+  schema_problem_.clear();
   schemas_ = *std::move(loaded);
   validator_ = Validator(config_, schemas_);
   said_.SchemasLoaded();
@@ -359,6 +363,7 @@ void SourceLane::TellLocked() {
   }
   status.condition = ConditionOf(status, state->snapshot != nullptr);
   status.polling_reason = polling_reason_;
+  status.schema_problem = schema_problem_;
   status.pin = store_->pin();
   if (!status.pin.has_value()) status.pin_end = pin_end_;
   status.history = store_->status();

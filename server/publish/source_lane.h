@@ -125,6 +125,7 @@ class SourceLane {
   std::optional<absl::Time> verified_time_ ABSL_GUARDED_BY(mu_);
   std::optional<PinEnd> pin_end_ ABSL_GUARDED_BY(mu_);  // the last one
   std::string polling_reason_ ABSL_GUARDED_BY(mu_);
+  std::string schema_problem_ ABSL_GUARDED_BY(mu_);
   uint64_t reading_ ABSL_GUARDED_BY(mu_) = 0;  // number of the request that is being read; 0: none
   bool stalled_ ABSL_GUARDED_BY(mu_) = false;  // that takes too long
   std::string mount_warning_ ABSL_GUARDED_BY(mu_);

@@ -75,10 +75,15 @@ void SourceLog::PinEnded(const PinEnd& end) const {
   journal_->Note(SourceEvent::kVersion, absl::StrCat("the pin ended: ", why));
 }
 
-void SourceLog::SchemasLoaded() const { log_->Info("schemas loaded", {{"source", source_}}); }
+void SourceLog::SchemasLoaded() const {
+  log_->Info("schemas loaded", {{"source", source_}});
+  journal_->Note(SourceEvent::kVerdict, "the schema files have changed, and are in use");
+}
 
 void SourceLog::SchemasNotLoaded(absl::string_view why) const {
   log_->Error("schemas not loaded, the old ones stay", {{"source", source_}, {"reason", why}});
+  journal_->Note(SourceEvent::kVerdict,
+                 absl::StrCat("the schema files have changed, the old schemas stay: ", why));
 }
 
 void SourceLog::MountWithoutUpdates(absl::string_view why) const {

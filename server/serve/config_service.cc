@@ -20,6 +20,13 @@ namespace {
 
 constexpr size_t kListedViolations = 10;
 
+void FillConfigStatus(const ConfigStatus& status, v1::ConfigStatus* message) {
+  FillTime(status.load_time, message->mutable_load_time());
+  if (!status.refusal_time.has_value()) return;
+  FillTime(*status.refusal_time, message->mutable_refusal_time());
+  message->set_refusal_reason(status.refusal_reason);
+}
+
 absl::Status NoSnapshotYet(const SourceState& state) {
   const std::vector<Violation>& violations = state.status.violations;
   const std::string why =
@@ -146,6 +153,7 @@ absl::Status ConfigService::List(const v1::ListSourcesRequest& request,
   // A page token is the name that the page before ended with.
   const auto position = DecodePageToken(request.page_token(), 1);
   if (!position.ok()) return position.status();
+  FillConfigStatus(reloads_->status(), response->mutable_config_status());
   const std::string after = position->empty() ? std::string() : position->front();
   const std::vector<std::string> names = hub_->SourceNames();
   auto name = after.empty() ? names.begin() : std::upper_bound(names.begin(), names.end(), after);

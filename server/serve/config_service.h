@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "confstream/v1/config_service.grpc.pb.h"
 #include "server/base/clock.h"
+#include "server/base/config_reloads.h"
 #include "server/fanout/watch_hub.h"
 
 namespace confstream {
@@ -21,8 +22,9 @@ using ConfigServiceBase = v1::ConfigService::WithRawCallbackMethod_Watch<
 // Answers from what the hub knows; nothing here waits. Thread-safe.
 class ConfigService final : public ConfigServiceBase {
  public:
-  ConfigService(const Clock* clock, WatchHub* hub, absl::Duration stall_timeout)
-      : clock_(clock), hub_(hub), stall_timeout_(stall_timeout) {}
+  ConfigService(const Clock* clock, WatchHub* hub, const ConfigReloads* reloads,
+                absl::Duration stall_timeout)
+      : clock_(clock), hub_(hub), reloads_(reloads), stall_timeout_(stall_timeout) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(grpc::CallbackServerContext* context,
                                                     const grpc::ByteBuffer* request) override;
@@ -42,6 +44,7 @@ class ConfigService final : public ConfigServiceBase {
 
   const Clock* const clock_;
   WatchHub* const hub_;
+  const ConfigReloads* const reloads_;
   const absl::Duration stall_timeout_;
 };
 

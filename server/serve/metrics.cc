@@ -72,6 +72,11 @@ constexpr SourceGauge kSourceGauges[] = {
      [](const SourceState& state) -> std::optional<double> {
        return state.status.pin.has_value() ? 1 : 0;
      }},
+    {"confstream_source_schemas_failing",
+     "1 if schema files that have changed cannot be used, so that the old schemas stay.",
+     [](const SourceState& state) -> std::optional<double> {
+       return state.status.schema_problem.empty() ? 0 : 1;
+     }},
     {"confstream_source_history_failing", "1 if versions cannot be recorded on disk.",
      [](const SourceState& state) -> std::optional<double> {
        return state.status.history.state == HistoryStatus::kFailing ? 1 : 0;
@@ -132,6 +137,14 @@ std::vector<MetricFamily> Metrics::Collect() const {
   }
   std::vector<MetricFamily> families = {StateFamily(states)};
   for (const SourceGauge& gauge : kSourceGauges) families.push_back(FamilyOf(gauge, states));
+
+  const ConfigStatus config = reloads_->status();
+  families.push_back(Family("confstream_config_last_reload_successful",
+                            "0 if the configuration was refused when it was last loaded."));
+  families.back().metric.push_back(Gauge({}, config.refusal_time.has_value() ? 0 : 1));
+  families.push_back(Family("confstream_config_last_reload_success_timestamp_seconds",
+                            "When the configuration in force was loaded."));
+  families.back().metric.push_back(Gauge({}, UnixSeconds(config.load_time)));
 
   MetricFamily streams = Family("confstream_streams", "Watch streams that are open.");
   streams.metric.push_back(Gauge({}, static_cast<double>(hub_->streams())));

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/base/config_reloads.h"
 #include "server/fanout/watch_hub.h"
 
 namespace confstream {
@@ -24,8 +25,9 @@ class Metrics final : public prometheus::Collectable {
   // How often sources were looked at again, by reason. Called on any thread.
   using Rescans = std::function<std::map<std::string, int64_t>()>;
 
-  // `hub`, and what `rescans` uses, must outlive the metrics.
-  Metrics(const WatchHub* hub, Rescans rescans) : hub_(hub), rescans_(std::move(rescans)) {}
+  // `hub`, `reloads`, and what `rescans` uses, must outlive the metrics.
+  Metrics(const WatchHub* hub, const ConfigReloads* reloads, Rescans rescans)
+      : hub_(hub), reloads_(reloads), rescans_(std::move(rescans)) {}
 
   // Every family is there, whatever the sources; docs/metrics.md says which figures are left out
   // when.
@@ -33,6 +35,7 @@ class Metrics final : public prometheus::Collectable {
 
  private:
   const WatchHub* const hub_;
+  const ConfigReloads* const reloads_;
   const Rescans rescans_;
 };
 

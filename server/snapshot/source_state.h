@@ -47,13 +47,15 @@ struct SourceStatus {
   std::optional<Pin> pin;
   std::optional<PinEnd> pin_end;  // of the last one, while there is none
   HistoryStatus history;
+  std::string schema_problem;  // why changed schema files are not in use; empty: they are
 
   // True if a subscriber has nothing to learn from `other`: times of checks do not count, and with
   // a pin's end the pin is gone.
   bool SaysTheSameAs(const SourceStatus& other) const {
     return condition == other.condition && polling_reason == other.polling_reason &&
            violations == other.violations && violations_total == other.violations_total &&
-           pin == other.pin && history.SaysTheSameAs(other.history);
+           pin == other.pin && history.SaysTheSameAs(other.history) &&
+           schema_problem == other.schema_problem;
   }
 };
 

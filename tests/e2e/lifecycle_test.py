@@ -218,10 +218,27 @@ class ReloadTest(EndToEndTest):
         for line in server.log("configuration not reloaded, the old one stays"):
             self.assertEqual(line["level"], "error")
             self.assertIn("confstream.yaml", line["reason"])
+            code, output, _ = run_client(server, "status", "one")
+            self.assertEqual(code, 4)
+            self.assertIn("configuration: REFUSED at ", output)
+            self.assertIn("confstream.yaml", output)
         for name in self.volumes:
             self.assertEqual(self.watch(server, name).next_version().files, {"of": name.encode()})
+            _, output, _ = run_client(server, "events", name)
+            self.assertIn("the configuration was not reloaded, the old one stays: ", output)
         self.volumes["one"].swap({"of": "one again"})
         self.assertEqual(stream.next().version, 2)
+        server.configure(self.paths)
+        server.reload()
+        code, output, _ = run_client(server, "status", "one")
+        self.assertEqual(code, 0)
+        self.assertNotIn("REFUSED", output)
+
+    def test_settings_that_need_a_restart_are_named_when_they_change(self):
+        server = self.serve(self.paths, stall_timeout="30s")
+        server.configure(self.paths, stall_timeout="20s", max_streams=7)
+        server.reload()
+        self.assertEqual(server.await_log("settings change with a restart only")["settings"], "stall_timeout max_streams")
 
     def test_reloading_the_same_configuration_wakes_nobody(self):
         server = self.serve(self.paths)

@@ -80,12 +80,13 @@ class RulesTest(EndToEndTest):
         self.schema(SCHEMA)
         stream.next_status("SERVING")
 
-    def test_a_schema_that_breaks_is_logged_and_the_old_one_stays(self):
+    def test_a_schema_that_breaks_is_told_and_the_old_one_stays(self):
         server = self.serve(self.sources)
         stream = self.watch(server)
         stream.next_version()
         self.schema('{"type": ')
         self.assertIn("port.schema.json", server.await_log("schemas not loaded, the old ones stay")["reason"])
+        self.assertIn("port.schema.json:1", stream.next_status("SERVING").status.schema_problem)
         self.volume.swap(BAD)
         self.assertEqual(self.places(stream.next_status("DEGRADED").status.violations), PLACES)
 

@@ -25,7 +25,7 @@ namespace confstream {
 class InProcessServer {
  public:
   explicit InProcessServer(absl::Duration stall_timeout = absl::Seconds(30))
-      : service_(&clock_, &hub_, stall_timeout) {
+      : service_(&clock_, &hub_, &reloads_, stall_timeout) {
     hub_.Update(WaitingState());
     auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 10000, 4}, {&service_}, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
@@ -51,6 +51,7 @@ class InProcessServer {
   }
 
   WatchHub& hub() { return hub_; }
+  ConfigReloads& reloads() { return reloads_; }
   GrpcServer& server() { return *server_; }
   v1::ConfigService::Stub& stub() { return *stub_; }
 
@@ -58,6 +59,7 @@ class InProcessServer {
   const SystemClock clock_;
   WatchHub hub_{&clock_, {10000, 1000, int64_t{64} << 20}};
   HealthReporter health_;
+  ConfigReloads reloads_{absl::UnixEpoch()};
   ConfigService service_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<v1::ConfigService::Stub> stub_;
