@@ -72,7 +72,8 @@ TEST(ConfigFileTest, EveryGroupIsAMappingWithKeysOfItsOwn) {
   EXPECT_EQ(layer.sources[0].settings.at("history.max_age").values[0].text, "1h");
   EXPECT_EQ(layer.sources[0].settings.at("rules.required").values[0].place, "c.yaml:1:68");
   EXPECT_THAT(ErrorsOf("defaults: {history: {max_files: 1}}\n"),
-              ElementsAre("c.yaml:1:22: unknown key `max_files`: did you mean `max_size`?"));
+              ElementsAre("c.yaml:1:22: `max_files` is misplaced: it belongs into `limits` of a "
+                          "source, or of `defaults`"));
   EXPECT_THAT(ErrorsOf("defaults: {rules: {schema: []}}\n"),
               ElementsAre("c.yaml:1:20: unknown key `schema`: did you mean `schemas`?"));
   EXPECT_THAT(ErrorsOf("defaults: {rule: {}}\n"),
@@ -80,15 +81,25 @@ TEST(ConfigFileTest, EveryGroupIsAMappingWithKeysOfItsOwn) {
   EXPECT_THAT(ErrorsOf("defaults: {rules: [a]}\n"),
               ElementsAre("c.yaml:1:19: `rules` must be a mapping: write lines `KEY: VALUE`"));
   EXPECT_THAT(ErrorsOf("defaults: {limits: {history: {max_age: 1h}}}\n"),
-              ElementsAre(HasSubstr("unknown key `history`")));
+              ElementsAre(HasSubstr("`history` is misplaced: it belongs into a source, or into "
+                                    "`defaults`")));
 }
 
-TEST(ConfigFileTest, AKeyInTheWrongPlaceIsUnknown) {
-  EXPECT_THAT(ErrorsOf("settle: 1s\n"), ElementsAre(HasSubstr("unknown key `settle`")));
+TEST(ConfigFileTest, AKeyInTheWrongPlaceIsRefusedAndItsPlaceNamed) {
+  EXPECT_THAT(ErrorsOf("settle: 1s\n"),
+              ElementsAre("c.yaml:1:1: `settle` is misplaced: it belongs into a source, or into "
+                          "`defaults`"));
+  EXPECT_THAT(ErrorsOf("path: /a\n"),
+              ElementsAre("c.yaml:1:1: `path` is misplaced: it belongs into a source, below "
+                          "`sources`"));
+  EXPECT_THAT(ErrorsOf("max_files: 1\n"), ElementsAre(HasSubstr("into `limits` of a source")));
   EXPECT_THAT(ErrorsOf("limits.max_files: 1\n"), ElementsAre(HasSubstr("unknown key")));
-  EXPECT_THAT(ErrorsOf("defaults: {path: /a}\n"), ElementsAre(HasSubstr("unknown key `path`")));
-  EXPECT_THAT(ErrorsOf("sources: {a: {path: /a, workers: 1}}\n"),
-              ElementsAre(HasSubstr("unknown key `workers`")));
+  EXPECT_THAT(ErrorsOf("defaults: {path: /a}\n"), ElementsAre(HasSubstr("below `sources`")));
+  EXPECT_THAT(
+      ErrorsOf("sources: {a: {path: /a, workers: 1}}\n"),
+      ElementsAre("c.yaml:1:25: `workers` is misplaced: it belongs at the top of the file"));
+  EXPECT_THAT(ErrorsOf("sources: {a: {path: /a, limits: {defaults: 1}}}\n"),
+              ElementsAre(HasSubstr("`defaults` is misplaced: it belongs at the top of the file")));
 }
 
 TEST(ConfigFileTest, AKeyThatIsThereTwiceIsRefusedWhereverItIs) {
@@ -117,6 +128,9 @@ TEST(ConfigFileTest, ASourceWithoutPathIsRefused) {
   EXPECT_THAT(ErrorsOf("sources: {a: {}}\n"),
               ElementsAre("c.yaml:1:11: source `a` has no `path`: write the directory or file to "
                           "serve"));
+  EXPECT_THAT(ErrorsOf("sources: {a: {setle: 1s}}\n"),
+              ElementsAre(HasSubstr("unknown key"), HasSubstr("source `a` has no `path`")))
+      << "with other mistakes, too";
   EXPECT_THAT(ErrorsOf("sources: {a: /a}\n"),
               ElementsAre("c.yaml:1:11: source `a` must be a mapping: write a: {path: PATH}"));
   EXPECT_THAT(ErrorsOf("sources: {a: {path: [/a]}}\n"), ElementsAre(HasSubstr("must be a text")));

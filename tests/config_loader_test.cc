@@ -163,17 +163,31 @@ TEST_F(ConfigLoaderTest, EveryErrorOfEveryOriginIsToldAtOnceWithItsPlaceAndRemed
       Errors({"--config", "c.yaml", "--source", "pathless", "--max-streams=0"},
              {{"CONFSTREAM_SHUTDOWN_GRACE", "-1s"}}),
       ElementsAre(
-          "c.yaml:1:1: unknown key `stal_timeout`: did you mean `stall_timeout`?",
-          "c.yaml:6:3: `app` is there already, on line 5: keep one of them",
+          "--max-streams `0` is out of bounds: it can be from 1 to 1000000",
           "--source `pathless` has no `=`: write NAME=PATH",
           "CONFSTREAM_SHUTDOWN_GRACE `-1s` is out of bounds: it can be from 0 to 10m",
-          "--max-streams `0` is out of bounds: it can be from 1 to 1000000",
+          "c.yaml:1:1: unknown key `stal_timeout`: did you mean `stall_timeout`?",
           "c.yaml:2:10: workers `many` is not a number: write one from 1 to 256",
           "c.yaml:3:20: settle `5 parsecs` is not a duration: write numbers with the units ns, us, "
           "ms, s, m or h, for example 500ms or 1m30s",
-          StartsWith("c.yaml:7:3: source `Bad` is not the name of a source: write 1 to 63"),
           "c.yaml:5:29: source app: settle 10s is longer than max_delay 5s: lower settle or raise "
-          "max_delay"));
+          "max_delay",
+          "c.yaml:6:3: `app` is there already, on line 5: keep one of them",
+          StartsWith("c.yaml:7:3: source `Bad` is not the name of a source: write 1 to 63")));
+}
+
+TEST_F(ConfigLoaderTest, ErrorsOfAFileComeInTheOrderOfItsLines) {
+  WriteFile("c.yaml",
+            "sources:\n"
+            "  a: {path: /a, settle: x}\n"
+            "\n\n\n\n\n\n"
+            "  b: {path: /b, settle: x}\n"
+            "  c: {setle: 1s, settle: x}\n"
+            "workers: many\n");
+  EXPECT_THAT(Errors({"--config", "c.yaml"}),
+              ElementsAre(StartsWith("c.yaml:2:25: "), StartsWith("c.yaml:9:25: "),
+                          StartsWith("c.yaml:10:3: "), StartsWith("c.yaml:10:7: "),
+                          StartsWith("c.yaml:10:26: "), StartsWith("c.yaml:11:10: ")));
 }
 
 TEST_F(ConfigLoaderTest, TwoSourcesOfOneNameAreRefusedWithinOneOrigin) {

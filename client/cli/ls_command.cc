@@ -27,7 +27,7 @@ void PrintTable(const v1::ListSourcesResponse& sources, const Console& console) 
                OriginText(header)});
   }
   table.Print(console);
-  for (const v1::SourceSummary& source : sources) {
+  for (const v1::SourceSummary& source : sources.sources()) {
     for (const std::string& remark : Remarks(source.header().source(), source.status())) {
       *console.out << remark << "\n";
     }

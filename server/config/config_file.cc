@@ -1,5 +1,6 @@
 #include "server/config/config_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -71,6 +72,13 @@ class ConfigFileReader {
     return absl::StrCat(name_, ":", node.line(), ":", node.column());
   }
 
+  static bool HasKey(const YamlNode& mapping, absl::string_view wanted) {
+    const std::vector<Entry> entries = mapping.entries();
+    return std::any_of(entries.begin(), entries.end(), [wanted](const Entry& entry) {
+      return entry.first.is_scalar() && entry.first.text() == wanted;
+    });
+  }
+
   static std::string Shown(const YamlNode& node) {
     return absl::StrCat("`", EscapeForDisplay(node.text().substr(0, 100)), "`");
   }
@@ -105,6 +113,23 @@ class ConfigFileReader {
     return entries;
   }
 
+  // Where the setting `key` belongs; empty: there is none.
+  std::string PlaceFor(absl::string_view key) const {
+    if (key == "path") return "into a source, below `sources`";
+    if (key == "sources" || key == "defaults") return "at the top of the file";
+    for (const KnownKey& known : server_keys_) {
+      if (known.key == key) return "at the top of the file";
+    }
+    for (const KnownKey& known : source_keys_) {
+      if (known.key == key || known.group == key) return "into a source, or into `defaults`";
+      absl::string_view rest = known.key;
+      if (absl::ConsumeSuffix(&rest, absl::StrCat(".", key))) {
+        return absl::StrCat("into `", rest, "` of a source, or of `defaults`");
+      }
+    }
+    return "";
+  }
+
   void UnknownKey(const YamlNode& key, absl::string_view prefix, const std::vector<KnownKey>& known,
                   std::vector<std::string> more) {
     for (const KnownKey& candidate : known) {
@@ -112,6 +137,10 @@ class ConfigFileReader {
       if (absl::ConsumePrefix(&rest, prefix) && !absl::StrContains(rest, ".")) {
         more.emplace_back(rest);
       }
+    }
+    if (const std::string place = PlaceFor(key.text()); !place.empty()) {
+      Error(key, absl::StrCat(Shown(key), " is misplaced: it belongs ", place));
+      return;
     }
     const std::string near = NearestWord(key.text(), more);
     Error(key,
@@ -208,10 +237,9 @@ class ConfigFileReader {
                                 EscapeForDisplay(key.text()), ": {path: PATH}"));
         continue;
       }
-      const size_t errors_before = layer_.errors.size();
       ReadSourceSettings(value, absl::StrCat("source ", Shown(key)), "", &source.path,
                          &source.settings);
-      if (source.path.name.empty() && layer_.errors.size() == errors_before) {
+      if (value.is_mapping() && !HasKey(value, "path")) {
         Error(key, absl::StrCat("source ", Shown(key),
                                 " has no `path`: write the directory or file to serve"));
       }

@@ -1,9 +1,11 @@
 #include "server/config/config_merge.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "server/base/text.h"
@@ -24,6 +26,21 @@ absl::string_view RemedyForClash(absl::string_view key, absl::string_view other)
          "(--admin)";
 }
 
+// The order of texts in which numbers count as such: line 9 comes before line 10.
+bool ComesBefore(absl::string_view a, absl::string_view b) {
+  while (!a.empty() && !b.empty()) {
+    if (absl::ascii_isdigit(a[0]) && absl::ascii_isdigit(b[0])) {
+      const size_t a_digits = std::min(a.find_first_not_of("0123456789"), a.size());
+      const size_t b_digits = std::min(b.find_first_not_of("0123456789"), b.size());
+      if (a_digits != b_digits) return a_digits < b_digits;
+    }
+    if (a[0] != b[0]) return a[0] < b[0];
+    a.remove_prefix(1);
+    b.remove_prefix(1);
+  }
+  return a.size() < b.size();
+}
+
 class Merger {
  public:
   explicit Merger(const std::vector<ConfigLayer>& layers) : layers_(layers) {}
@@ -33,6 +50,8 @@ class Merger {
     MergeServer();
     MergeSources();
     CheckListen();
+    // In the order of the file, whoever found them.
+    std::stable_sort(merged_.errors.begin(), merged_.errors.end(), ComesBefore);
     return std::move(merged_);
   }
 
