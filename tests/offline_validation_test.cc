@@ -90,6 +90,9 @@ TEST_F(OfflineValidationTest, ConfinementExclusionAndLimitsApply) {
   const OfflineReport report = Validate();
   EXPECT_EQ(report.exit_code, OfflineReport::kInvalid);
   EXPECT_THAT(report.text, StartsWith("link: "));
+  Write("files/b.yaml", "[");
+  EXPECT_THAT(Validate().text, AllOf(StartsWith("b.yaml:1:"), HasSubstr("\nlink: "),
+                                     HasSubstr(" is not valid: 2 violations\n")));
 }
 
 TEST_F(OfflineValidationTest, AnEmptyDirectoryIsJudgedAsTheServerWould) {

@@ -131,6 +131,30 @@ TEST_F(PublisherTest, NeitherUnpinningNorDryRunsNorSchemasWaitForAReadingUnderWa
   EXPECT_EQ(state().status.violations[0].rule, "schema") << "the reading is judged by the new one";
 }
 
+TEST_F(PublisherTest, WhatCannotBeReadAndWhatIsWrongInTheOthersIsToldTogether) {
+  WriteFile(directory_.Path("schema.json"), "{}");
+  SourceConfig config = Config();
+  config.rules.schemas = {{*PathGlob::Parse("*.json"), directory_.Path("schema.json")}};
+  config.limits.max_file_bytes = 4;
+  publisher_.AddSource(config, *SchemaSet::Load(config.rules), 2);
+  Write("a.json", "1");
+  Write("large.json", "[1,2]");
+  Write("z.json", "[");
+  Read(Request("app", 2));
+  const auto rules = [this] {
+    std::vector<std::string> rules;
+    for (const Violation& violation : state().status.violations) rules.push_back(violation.rule);
+    return rules;
+  };
+  EXPECT_THAT(rules(), testing::ElementsAre("limits.file_size", "json.syntax"));
+  EXPECT_EQ(state().status.violations_total, 2);
+  EXPECT_EQ(state().snapshot, nullptr);
+  const size_t told = sink_.states().size();
+  WriteFile(directory_.Path("schema.json"), "{\"type\": \"string\"}");
+  ASSERT_TRUE(sink_.Await("app", told + 1)) << "other schemas judge what could be read";
+  EXPECT_THAT(rules(), testing::ElementsAre("schema", "limits.file_size", "json.syntax"));
+}
+
 TEST_F(PublisherTest, SchemaThatBreaksIsToldAndItsEndToo) {
   const std::string schema = directory_.Path("schema.json");
   WriteFile(schema, "{}");

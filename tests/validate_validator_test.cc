@@ -70,6 +70,20 @@ TEST(ValidatorTest, Utf8IsCheckedFirstAndItsPlaceCountsCharacters) {
   EXPECT_THAT(verdict.violations[0].message, HasSubstr("0xff"));
 }
 
+TEST(ValidatorTest, WhatWasRefusedIsToldWithTheRestAndNothingIsSaidToBeMissing) {
+  SourceConfig config;
+  config.rules.required = {*PathGlob::Parse("b.yaml")};
+  config.rules.checksums = "SHA256SUMS";
+  Validator validator(config, nullptr);
+  const std::vector<Violation> refused = {{"b.yaml", 0, 0, "link.outside", "leads away"}};
+  const auto verdict = validator.Validate(Of({{"a.yaml", "["}, {"c.yaml", "["}}), refused);
+  EXPECT_EQ(verdict.total, 3);
+  EXPECT_THAT(Rules(verdict),
+              ElementsAre("a.yaml yaml.syntax", "b.yaml link.outside", "c.yaml yaml.syntax"));
+  const auto whole = validator.Validate(Of({{"a.yaml", "1"}}));
+  EXPECT_THAT(Rules(whole), ElementsAre(" checksums.manifest", " paths.required"));
+}
+
 TEST(ValidatorTest, FileNamesThatCannotBeShownAreRefusedAndShownEscaped) {
   Validator validator(SourceConfig(), nullptr);
   const auto verdict =

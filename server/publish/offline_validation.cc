@@ -72,11 +72,8 @@ OfflineReport ValidateOffline(const SourceConfig& source, const Clock* clock,
     case Reading::kFailed:
       return CannotTell(absl::StrCat(what, " cannot be read: ", reading.status.message()));
   }
-  if (!reading.violations.empty()) {
-    return Invalid(reading.violations, static_cast<int64_t>(reading.violations.size()), what);
-  }
   const Validator::Verdict verdict =
-      Validator(source, *std::move(schemas)).Validate(reading.generation);
+      Validator(source, *std::move(schemas)).Validate(reading.generation, reading.violations);
   if (!verdict.ok()) return Invalid(verdict.violations, verdict.total, what);
   const size_t files = reading.generation.files.size();
   return {OfflineReport::kValid,

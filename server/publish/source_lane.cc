@@ -140,45 +140,42 @@ ReadOutcome SourceLane::TakeReadingLocked(Reading reading, bool quiet) {
     case Reading::kUnsettled:
       return ReadOutcome::kUnsettled;
     case Reading::kFailed:
-      RefuseLocked({WholeSource("source.unreadable", reading.status.message())});
+      RefuseLocked(WholeSource("source.unreadable", reading.status.message()));
       return ReadOutcome::kFailed;
     case Reading::kMissing:
-      RefuseLocked({WholeSource("source.missing", reading.status.message())});
+      RefuseLocked(WholeSource("source.missing", reading.status.message()));
       return ReadOutcome::kDone;
     case Reading::kDetached:
-      RefuseLocked({WholeSource(kDetached, reading.status.message())});
+      RefuseLocked(WholeSource(kDetached, reading.status.message()));
       return ReadOutcome::kDone;
     case Reading::kGeneration:
       break;
   }
   if (!quiet) return ReadOutcome::kUnsettled;
-  if (!reading.violations.empty()) {
-    RefuseLocked(std::move(reading.violations));
-    return ReadOutcome::kDone;
-  }
   mounted_ = Mounted();
-  mounted_.digest = reading.digest;
+  if (reading.violations.empty()) mounted_.digest = reading.digest;
+  mounted_.refused = std::move(reading.violations);
   mounted_.generation = std::move(reading.generation);
   mounted_.was_read = true;
   WeighLocked();
   return ReadOutcome::kDone;
 }
 
-void SourceLane::RefuseLocked(std::vector<Violation> violations) {
+void SourceLane::RefuseLocked(Violation violation) {
   mounted_ = Mounted();
   mounted_.was_read = true;
-  mounted_.violations_total = static_cast<int64_t>(violations.size());
-  if (violations.size() > Validator::kMaxViolations) violations.resize(Validator::kMaxViolations);
-  mounted_.violations = std::move(violations);
+  mounted_.violations_total = 1;
+  mounted_.violations = {std::move(violation)};
   said_.Refused(mounted_.violations, mounted_.violations_total);
   WeighLocked();
 }
 
 void SourceLane::WeighLocked() {
   if (PinExpiredLocked()) EndPinLocked(PinEnd::kExpired);
-  if (mounted_.digest.has_value()) {
+  if (mounted_.digest.has_value() || mounted_.generation.has_value()) {
     Validator::Verdict verdict = validator_.Validate(
-        mounted_.generation.has_value() ? *mounted_.generation : GenerationOf(*store_->latest()));
+        mounted_.generation.has_value() ? *mounted_.generation : GenerationOf(*store_->latest()),
+        mounted_.refused);
     mounted_.violations = std::move(verdict.violations);
     mounted_.violations_total = verdict.total;
     if (verdict.total == 0) {

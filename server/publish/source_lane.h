@@ -81,10 +81,12 @@ class SourceLane {
  private:
   // What the last reading found.
   struct Mounted {
-    // Of the generation; unset: there was none.
+    // Of the generation; unset: there was none, or a part of one.
     std::optional<Sha256> digest;
     // The generation; unset, with a digest: that of the newest snapshot.
     std::optional<Generation> generation;
+    // Why the generation is but a part.
+    std::vector<Violation> refused;
     // Why it cannot be served.
     std::vector<Violation> violations;
     int64_t violations_total = 0;
@@ -95,7 +97,7 @@ class SourceLane {
   bool BeginReading(const ReadRequest& request);
   ReadOutcome EndReading(Reading reading, bool quiet);
   ReadOutcome TakeReadingLocked(Reading reading, bool quiet) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void RefuseLocked(std::vector<Violation> violations) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void RefuseLocked(Violation violation) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WeighLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void PublishMountedLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // False: the pin, if any, holds off what is mounted. Otherwise there is none any more.

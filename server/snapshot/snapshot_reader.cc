@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/text.h"
 #include "server/snapshot/settings_check.h"
@@ -107,41 +108,32 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
                                  bool as_it_is) {
   absl::StatusOr<Listed> listed = List(route);
   if (!listed.ok()) return Failure(request, route, listed.status());
-  SettingsCheck limits(config_);
+  std::vector<Violation> violations = Refuse(&*listed);
   int64_t total_bytes = 0;
   for (const OpenFile& file : listed->files) {
-    limits.Add(file.path, file.stat.size_bytes);
-    total_bytes += file.stat.size_bytes;
+    if (!file.refused) total_bytes += file.stat.size_bytes;
   }
   // How much more than their sizes tell the files may have together.
   int64_t growth =
       as_it_is ? std::max<int64_t>(0, config_.limits.max_total_bytes - total_bytes) : 0;
-  std::vector<Violation> violations = limits.Violations();
-  for (const TreeRefusal& refusal : listed->tree.refusals) {
-    violations.push_back(
-        {EscapeForDisplay(refusal.path), 0, 0, refusal.rule, EscapeForDisplay(refusal.message)});
-  }
-
   if (route.target_stat.id != remembered_root_) {
     for (auto& [path, file] : remembered_) file.reusable = false;
   }
   const bool open_first = listed->files.size() <= std::min(kMaxOpenFiles, DescriptorShare());
-  if (violations.empty()) {
-    for (size_t i = 0; i < listed->files.size(); ++i) {
-      OpenFile& file = listed->files[i];
-      file.content = Reusable(file);
-      file.reused = file.content != nullptr;
-      if (file.reused) continue;
-      absl::Status status = Open(listed->tree, i, &file);
-      if (status.ok() && !open_first) status = ReadFile(as_it_is, &growth, &file);
-      if (!status.ok()) return Failure(request, route, Named(file.path, status));
-    }
+  for (size_t i = 0; i < listed->files.size(); ++i) {
+    OpenFile& file = listed->files[i];
+    if (file.refused) continue;
+    file.content = Reusable(file);
+    file.reused = file.content != nullptr;
+    if (file.reused) continue;
+    absl::Status status = Open(listed->tree, i, &file);
+    if (status.ok() && !open_first) status = ReadFile(as_it_is, &growth, &file);
+    if (!status.ok()) return Failure(request, route, Named(file.path, status));
   }
   // From here on the open files are one generation, or the reading is thrown away.
   if (!SameRoute(Resolve(request), route)) return Outcome(Reading::kMoved);
   for (OpenFile& file : listed->files) {
-    if (!violations.empty()) break;
-    if (file.content != nullptr) continue;
+    if (file.refused || file.content != nullptr) continue;
     if (absl::Status status = ReadFile(as_it_is, &growth, &file); !status.ok()) {
       return Failure(request, route, Named(file.path, status));
     }
@@ -156,7 +148,7 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
               (request.cause == ReadCause::kForced || LeftAlone(route, *listed, trusts_events)) &&
               StillTheSame(route, *listed);
   }
-  if (violations.empty()) Remember(route, *listed);
+  Remember(route, *listed);
   const LeftOut left_out = listed->tree.left_out;
   Reading reading = Finish(*std::move(listed), std::move(violations));
   reading.needs_quiet = !by_commit && request.cause != ReadCause::kForced;
@@ -175,6 +167,28 @@ ResolvedPath SnapshotReader::Resolve(const ReadRequest& request) {
   ResolvedPath route = resolver_.ResolveSource(config_.path, is_volume);
   is_volume_ = is_volume_ || route.kubernetes_volume;
   return route;
+}
+
+std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {
+  SettingsCheck all(config_);
+  for (const OpenFile& file : listed->files) all.Add(file.path, file.stat.size_bytes);
+  std::vector<Violation> violations = all.Violations();
+  for (const TreeRefusal& refusal : listed->tree.refusals) {
+    violations.push_back(
+        {EscapeForDisplay(refusal.path), 0, 0, refusal.rule, EscapeForDisplay(refusal.message)});
+  }
+  if (violations.empty()) return violations;
+  std::sort(violations.begin(), violations.end());
+  absl::flat_hash_set<std::string> paths;
+  for (const Violation& violation : violations) paths.insert(violation.path);
+  SettingsCheck rest(config_);
+  for (OpenFile& file : listed->files) {
+    file.refused = paths.contains(EscapeForDisplay(file.path));
+    if (!file.refused) rest.Add(file.path, file.stat.size_bytes);
+  }
+  if (rest.Violations().empty()) return violations;
+  for (OpenFile& file : listed->files) file.refused = true;
+  return violations;
 }
 
 absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& route) {
@@ -203,7 +217,9 @@ absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
       stat = file_system_->Stat(fd->get());
     }
     if (!stat.ok()) return Named(file.path, stat.status());
-    listed->files.push_back({file.path, *stat, nullptr, UniqueFd(), false});
+    OpenFile& added = listed->files.emplace_back();
+    added.path = file.path;
+    added.stat = *stat;
   }
   return absl::OkStatus();
 }
@@ -294,13 +310,15 @@ void SnapshotReader::Keep(std::shared_ptr<FileContent> content, OpenFile* file) 
   // A new generation mostly repeats the old one: equal bytes are kept once, and known to be the
   // same by address.
   const auto known = remembered_.find(file->path);
-  const bool same = known != remembered_.end() && known->second.content->digest == content->digest;
+  const bool same = known != remembered_.end() && known->second.content != nullptr &&
+                    known->second.content->digest == content->digest;
   file->content = same ? known->second.content : std::move(content);
 }
 
 std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) const {
   const auto known = remembered_.find(file.path);
   if (known == remembered_.end() || !known->second.reusable) return nullptr;
+  if (known->second.content == nullptr) return nullptr;
   if (!(known->second.stat == file.stat)) return nullptr;
   // Its size does not tell what can be read, so its times may not tell when it changed.
   if (known->second.content->bytes.size() != static_cast<size_t>(file.stat.size_bytes)) {
@@ -401,12 +419,11 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
 Reading SnapshotReader::Finish(Listed listed, std::vector<Violation> violations) {
   Reading reading;
   reading.result = Reading::kGeneration;
-  std::sort(violations.begin(), violations.end());
   reading.violations = std::move(violations);
-  if (!reading.violations.empty()) return reading;
   TreeDigest digest;
   reading.generation.files.reserve(listed.files.size());
   for (OpenFile& file : listed.files) {
+    if (file.refused) continue;
     digest.Add(file.path, file.content->digest);
     reading.generation.files.push_back({std::move(file.path), std::move(file.content)});
   }

@@ -26,7 +26,7 @@ namespace confstream {
 // What a reading found.
 struct Reading {
   enum Result {
-    kGeneration,  // `generation`, whole; or `violations` say why it cannot be one
+    kGeneration,  // `generation`, whole unless there are `violations`
     kMissing,     // the source does not exist: `status` says where its path ends
     kDetached,  // what is mounted was deleted or replaced, and will never change: `status` names it
     kMoved,     // as ReadOutcome
@@ -37,9 +37,10 @@ struct Reading {
   Result result = kFailed;
   absl::Status status;
   Generation generation;
-  Sha256 digest;  // TreeDigest of `generation`
-  std::vector<Violation>
-      violations;  // of limits and links; what is inside the files is the validator's to say
+  Sha256 digest;  // TreeDigest of `generation`; of no meaning unless that is whole
+  // Of limits and links; what is inside the files is the validator's to say. With them the
+  // generation has the files that they are not about, or none if those are too much together.
+  std::vector<Violation> violations;
   bool needs_quiet =
       false;  // complete only if no event has concerned the source since the request was made
   // Not empty: the source works, but its mount is of a kind that stops to show changes; why, and
@@ -72,6 +73,7 @@ class SnapshotReader {
     std::shared_ptr<const FileContent> content;  // taken from the reading before, or read by now
     UniqueFd fd;                                 // open for reading if there is no content yet
     bool reused = false;                         // the content is from the reading before
+    bool refused = false;                        // by a violation: it is not read
   };
   struct Listed {
     SourceTree tree;
@@ -80,7 +82,7 @@ class SnapshotReader {
   };
   struct Remembered {
     FileStat stat;
-    std::shared_ptr<const FileContent> content;
+    std::shared_ptr<const FileContent> content;  // null: it was refused
     absl::Time reading_began;
     bool reusable =
         true;  // false: the file may have changed since, its content serves for comparison only
@@ -91,6 +93,8 @@ class SnapshotReader {
   Reading ReadOnce(const ReadRequest& request, bool as_it_is);
   Reading ReadTree(const ReadRequest& request, const ResolvedPath& route, bool as_it_is);
   ResolvedPath Resolve(const ReadRequest& request);
+  // What forbids to serve `listed`, sorted; marks the files that are not to be read for it.
+  std::vector<Violation> Refuse(Listed* listed) const;
   absl::StatusOr<Listed> List(const ResolvedPath& route);
   absl::Status StatAll(const SourceTree& tree, Listed* listed);
   absl::Status Open(const SourceTree& tree, size_t index, OpenFile* file);
@@ -115,7 +119,7 @@ class SnapshotReader {
   bool AsRemembered(const ResolvedPath& route, const Listed& listed) const;
   bool StillTheSame(const ResolvedPath& route, const Listed& listed);
   void Remember(const ResolvedPath& route, const Listed& listed);
-  Reading Finish(Listed listed, std::vector<Violation> violations);
+  static Reading Finish(Listed listed, std::vector<Violation> violations);
 
   const Clock* const clock_;
   FileSystem* const file_system_;

@@ -74,7 +74,8 @@ Validator::Validator(const SourceConfig& config, std::shared_ptr<const SchemaSet
       quotes_content_(!config.sensitive),
       schemas_(std::move(schemas)) {}
 
-Validator::Verdict Validator::Validate(const Generation& generation) {
+Validator::Verdict Validator::Validate(const Generation& generation,
+                                       const std::vector<Violation>& refused) {
   absl::flat_hash_map<std::string, CheckedFile> checked;
   checked.reserve(generation.files.size());
   ViolationList found;
@@ -87,6 +88,10 @@ Validator::Verdict Validator::Validate(const Generation& generation) {
     checked.emplace(file.path, std::move(result));
   }
   checked_ = std::move(checked);
+  if (!refused.empty()) {
+    for (const Violation& violation : refused) found.Add(violation);
+    return {found.kept(), found.total()};
+  }
   CheckPaths(rules_, generation, &found);
   if (!rules_.checksums.empty()) {
     CheckChecksums(rules_.checksums, generation, quotes_content_, &found);

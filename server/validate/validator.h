@@ -37,7 +37,9 @@ class Validator {
 
   // Checks every file, but not again those that share path and content object with the last
   // generation checked; and each time what concerns all of them. Files in byte order of paths.
-  Verdict Validate(const Generation& generation);
+  // With `refused`, what a reading has found already, the generation is but a part: what concerns
+  // all files is not judged, for it would find fault with the lack of the others.
+  Verdict Validate(const Generation& generation, const std::vector<Violation>& refused = {});
 
  private:
   struct CheckedFile {
