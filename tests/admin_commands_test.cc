@@ -294,7 +294,7 @@ TEST_F(AdminCommandsTest, UnpinAndReloadPrintWhatIsServedAndWhatIsWrong) {
   EXPECT_EQ(server_.named(), "other");
   EXPECT_THAT(outcome.out, HasSubstr("is DEGRADED"));
   EXPECT_THAT(outcome.out, HasSubstr("is not written to disk: /state: no space left"));
-  EXPECT_THAT(outcome.out, HasSubstr("  a.yaml:2:7 yaml.syntax: mend it\n  and 2 more"));
+  EXPECT_THAT(outcome.out, HasSubstr("  a.yaml:2:7: yaml.syntax: mend it\n  and 2 more"));
   outcome = Run({"reload", "other", "-o", "json"});
   EXPECT_EQ(outcome.code, kExitNotServing);
   EXPECT_EQ(json::parse(outcome.out)["history"]["problem"], "/state: no space left");

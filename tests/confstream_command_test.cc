@@ -142,7 +142,7 @@ TEST_F(ConfstreamCommandTest, GetOfASourceWithoutContentSaysWhyAndDoesNotWait) {
   const Outcome outcome = Run({"get", "app"});
   EXPECT_EQ(outcome.code, kExitNotServing);
   EXPECT_THAT(outcome.err, HasSubstr("it is WAITING"));
-  EXPECT_THAT(outcome.err, HasSubstr("app.yaml:3:5 yaml.syntax: a mapping value"));
+  EXPECT_THAT(outcome.err, HasSubstr("app.yaml:3:5: yaml.syntax: a mapping value"));
 }
 
 TEST_F(ConfstreamCommandTest, GetOfASilentServerEndsAfterTheTimeout) {
@@ -201,7 +201,7 @@ TEST_F(ConfstreamCommandTest, StatusShowsViolationsAndFailsUnlessAllIsWell) {
   Outcome outcome = Run({"status"});
   EXPECT_EQ(outcome.code, kExitNotServing);
   EXPECT_THAT(outcome.out, HasSubstr("server " + server_.address() + ": SERVING"));
-  EXPECT_THAT(outcome.out, HasSubstr("  app.yaml:3:5 yaml.syntax: a mapping value is not allowed"));
+  EXPECT_THAT(outcome.out, HasSubstr("  app.yaml:3:5: yaml.syntax: a mapping value is not allowed"));
   EXPECT_THAT(outcome.out, HasSubstr("and 11 more"));
   EXPECT_THAT(outcome.out, HasSubstr("INOTIFY"));
 
@@ -544,7 +544,7 @@ TEST_F(ConfstreamCommandTest, AWatchThatWaitedInVainForContentSaysWhy) {
   EXPECT_EQ(outcome.code, kExitTimeOver);
   EXPECT_EQ(outcome.err,
             "confstream: the time limit of 300ms is over: source app has no valid content yet, it "
-            "is WAITING: app.yaml:3:5 yaml.syntax: a mapping value is not allowed here\n");
+            "is WAITING: app.yaml:3:5: yaml.syntax: a mapping value is not allowed here\n");
 }
 
 TEST_F(ConfstreamCommandTest, SignalsEndAWatchCleanly) {

@@ -218,7 +218,7 @@ TEST_F(FollowingCommandsTest, SyncOnceThatWaitsInVainEndsWithItsTime) {
   Play({StatusAt(App(0, {}), waiting)});
   const auto program = Start({"sync", "app", target_, "--once", "--timeout", "500ms"});
   const std::string why =
-      "source app has no valid content yet, it is WAITING: a.yaml:3 yaml.syntax: mend it, and 1 "
+      "source app has no valid content yet, it is WAITING: a.yaml:3: yaml.syntax: mend it, and 1 "
       "more\n";
   EXPECT_TRUE(program->AwaitOutput("confstream: waiting: " + why)) << "at once";
   EXPECT_TRUE(program->AwaitOutput("confstream: the time limit of 500ms is over: " + why));

@@ -118,11 +118,11 @@ TEST(DisplayTest, ViolationsReadLikeACompilersErrors) {
   v1::Violation violation;
   violation.set_rule("source.empty");
   violation.set_message("nothing \x1b here");
-  EXPECT_EQ(ViolationText(violation), "(source) source.empty: nothing \\x1b here");
+  EXPECT_EQ(ViolationText(violation), ".: source.empty: nothing \\x1b here");
   violation.set_path("a/b.yaml");
   violation.set_line(3);
   violation.set_column(5);
-  EXPECT_EQ(ViolationText(violation), "a/b.yaml:3:5 source.empty: nothing \\x1b here");
+  EXPECT_EQ(ViolationText(violation), "a/b.yaml:3:5: source.empty: nothing \\x1b here");
 }
 
 TEST(TableTest, ColumnsAreAlignedWhateverTheColours) {

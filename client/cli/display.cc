@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
 #include "server/base/text.h"
+#include "server/snapshot/violation.h"
 
 namespace confstream {
 namespace {
@@ -69,13 +70,8 @@ std::string LocalTime(absl::Time time) {
 }
 
 std::string ViolationText(const v1::Violation& violation) {
-  std::string text = violation.path().empty() ? "(source)" : violation.path();
-  if (violation.line() > 0) absl::StrAppend(&text, ":", violation.line());
-  if (violation.line() > 0 && violation.column() > 0) {
-    absl::StrAppend(&text, ":", violation.column());
-  }
-  absl::StrAppend(&text, " ", violation.rule(), ": ", violation.message());
-  return SafeForTerminal(text);
+  return SafeForTerminal(TextOf(Violation{violation.path(), violation.line(), violation.column(),
+                                          violation.rule(), violation.message()}));
 }
 
 std::string NothingYetText(absl::string_view source, const v1::SourceStatus& status) {
