@@ -37,7 +37,8 @@ void ToProto(absl::Duration duration, google::protobuf::Duration* out);
 // 2026-01-31 10:00:00, in the local time zone.
 std::string LocalTime(absl::Time time);
 
-// `path:line:column rule: message`.
+// `PATH:LINE:COLUMN: RULE: MESSAGE`, as the server writes it, and as editors and CI systems take it
+// apart.
 std::string ViolationText(const v1::Violation& violation);
 
 // "source app has no valid content yet, it is WAITING: " and the first violation.

@@ -1,4 +1,3 @@
-#include "absl/strings/str_cat.h"
 #include "client/cli/admin_calls.h"
 #include "client/cli/candidate_upload.h"
 #include "client/cli/commands.h"
@@ -11,21 +10,10 @@ namespace {
 
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 
-// `path:line:column: rule: message`, which editors and CI systems take apart.
-std::string CompilerText(const v1::Violation& violation) {
-  std::string text = violation.path().empty() ? "(source)" : violation.path();
-  if (violation.line() > 0) absl::StrAppend(&text, ":", violation.line());
-  if (violation.line() > 0 && violation.column() > 0) {
-    absl::StrAppend(&text, ":", violation.column());
-  }
-  absl::StrAppend(&text, ": ", violation.rule(), ": ", violation.message());
-  return SafeForTerminal(text);
-}
-
 void PrintText(const v1::ValidateSnapshotResponse& verdict, size_t file_count,
                const Console& console) {
   for (const v1::Violation& violation : verdict.violations()) {
-    *console.out << CompilerText(violation) << "\n";
+    *console.out << ViolationText(violation) << "\n";
   }
   if (verdict.valid()) {
     *console.out << console.Paint(Color::kGreen, "valid") << ": " << file_count
