@@ -19,6 +19,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "server/base/clock.h"
 #include "server/base/config_reloads.h"
 #include "server/base/error_reason.h"
@@ -140,8 +141,8 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, const Clock
   const absl::Status applied = config.ok() ? sources->Apply(*config) : config.status();
   if (!applied.ok()) {
     reloads->NoteRefused(clock.WallNow(), applied.message());
-    sources->NoteInEvents(
-        absl::StrCat("the configuration was not reloaded, the old one stays: ", applied.message()));
+    sources->NoteInEvents(absl::StrCat("the configuration was not reloaded, the old one stays: ",
+                                       absl::StrReplaceAll(applied.message(), {{"\n", "; "}})));
     log->Error("configuration not reloaded, the old one stays", {{"reason", applied.message()}});
     return;
   }

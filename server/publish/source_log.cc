@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 
 namespace confstream {
 namespace {
@@ -83,7 +84,8 @@ void SourceLog::SchemasLoaded() const {
 void SourceLog::SchemasNotLoaded(absl::string_view why) const {
   log_->Error("schemas not loaded, the old ones stay", {{"source", source_}, {"reason", why}});
   journal_->Note(SourceEvent::kVerdict,
-                 absl::StrCat("the schema files have changed, the old schemas stay: ", why));
+                 absl::StrCat("the schema files have changed, the old schemas stay: ",
+                              absl::StrReplaceAll(why, {{"\n", "; "}})));
 }
 
 void SourceLog::MountWithoutUpdates(absl::string_view why) const {
