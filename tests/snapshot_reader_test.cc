@@ -523,6 +523,19 @@ TEST_F(SnapshotReaderTest, FilesBesideOneThatIsRefusedAreReadOnce) {
   EXPECT_EQ(reads_, 3);
 }
 
+TEST_F(SnapshotReaderTest, ContentOutlivesATimeInWhichItWasTooMuch) {
+  config_.limits.max_total_bytes = 5;
+  WriteFile(Path("s/a"), "123");
+  Configure("s");
+  const Reading first = Read(ReadCause::kForced);
+  WriteFile(Path("s/b"), "456");
+  EXPECT_EQ(Read(ReadCause::kForced).violations.size(), 1u);
+  std::filesystem::remove(Path("s/b"));
+  const Reading third = Read(ReadCause::kForced);
+  ASSERT_EQ(third.generation.files.size(), 1u);
+  EXPECT_EQ(first.generation.files[0].content, third.generation.files[0].content);
+}
+
 TEST_F(SnapshotReaderTest, TooMuchTogetherIsRefused) {
   config_.limits.max_total_bytes = 5;
   WriteFile(Path("s/a"), "123");

@@ -318,7 +318,6 @@ void SnapshotReader::Keep(std::shared_ptr<FileContent> content, OpenFile* file) 
 std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) const {
   const auto known = remembered_.find(file.path);
   if (known == remembered_.end() || !known->second.reusable) return nullptr;
-  if (known->second.content == nullptr) return nullptr;
   if (!(known->second.stat == file.stat)) return nullptr;
   // Its size does not tell what can be read, so its times may not tell when it changed.
   if (known->second.content->bytes.size() != static_cast<size_t>(file.stat.size_bytes)) {
@@ -408,8 +407,15 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   absl::flat_hash_map<std::string, Remembered> now;
   now.reserve(listed.files.size());
   for (const OpenFile& file : listed.files) {
+    if (file.refused) {
+      // What it had before may be what it has again.
+      const auto known = remembered_.find(file.path);
+      now[file.path] = {file.stat, known == remembered_.end() ? nullptr : known->second.content,
+                        began_, false};
+      continue;
+    }
     const absl::Time began = file.reused ? remembered_.at(file.path).reading_began : began_;
-    now[file.path] = {file.stat, file.content, began};
+    now[file.path] = {file.stat, file.content, began, true};
   }
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;

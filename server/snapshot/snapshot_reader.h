@@ -82,10 +82,10 @@ class SnapshotReader {
   };
   struct Remembered {
     FileStat stat;
-    std::shared_ptr<const FileContent> content;  // null: it was refused
+    std::shared_ptr<const FileContent> content;  // null: it was refused, and never read before
     absl::Time reading_began;
-    bool reusable =
-        true;  // false: the file may have changed since, its content serves for comparison only
+    // False: the file may have changed since, its content serves for comparison only.
+    bool reusable = true;
   };
 
   // `as_it_is`: files are taken that change while they are read, or whose size is not what can be
