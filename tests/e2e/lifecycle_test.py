@@ -9,6 +9,7 @@ import unittest
 import grpc
 
 from attack_http2 import DATA, GOAWAY, HEADERS, PING, WATCH, Connection
+from client import run_client
 from confstream.internal import grpc_protocols_pb2
 from confstream.v1 import admin_service_pb2 as admin
 from confstream.v1 import config_service_pb2 as pb
@@ -207,7 +208,7 @@ class ReloadTest(EndToEndTest):
         self.assertEqual((event.version, event.files), (3, {"of": b"two again"}))
 
     def test_a_bad_configuration_is_refused_and_the_old_one_stays(self):
-        server = self.serve(self.paths)
+        server = self.serve(self.paths, admin=True)
         stream = self.watch(server, "one")
         stream.next_version()
         config = os.path.join(self.directory, "confstream.yaml")
@@ -228,7 +229,7 @@ class ReloadTest(EndToEndTest):
             self.assertIn("the configuration was not reloaded, the old one stays: ", output)
         self.volumes["one"].swap({"of": "one again"})
         self.assertEqual(stream.next().version, 2)
-        server.configure(self.paths)
+        server.configure(self.paths, admin=True)
         server.reload()
         code, output, _ = run_client(server, "status", "one")
         self.assertEqual(code, 0)
