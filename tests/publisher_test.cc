@@ -142,9 +142,9 @@ TEST_F(PublisherTest, WhatCannotBeReadAndWhatIsWrongInTheOthersIsToldTogether) {
   Write("z.json", "[");
   Read(Request("app", 2));
   const auto rules = [this] {
-    std::vector<std::string> rules;
-    for (const Violation& violation : state().status.violations) rules.push_back(violation.rule);
-    return rules;
+    std::vector<std::string> broken;
+    for (const Violation& violation : state().status.violations) broken.push_back(violation.rule);
+    return broken;
   };
   EXPECT_THAT(rules(), testing::ElementsAre("limits.file_size", "json.syntax"));
   EXPECT_EQ(state().status.violations_total, 2);
