@@ -87,7 +87,7 @@ TEST_F(MetricsTest, EveryFamilyIsThereOnceWithItsHelpEvenWithoutASource) {
       EXPECT_THAT(family.metric, IsEmpty()) << family.name;
     }
   }
-  EXPECT_EQ(names.size(), 12u);
+  EXPECT_EQ(names.size(), 15u);
 }
 
 TEST_F(MetricsTest, SourceIsInOneStateAndNotInTheOthers) {
@@ -113,7 +113,8 @@ TEST_F(MetricsTest, SourceThatServesNothingHasNeitherVersionNorTimesNorSizes) {
        {"version", "publish_time_seconds", "verified_time_seconds", "files", "size_bytes"}) {
     EXPECT_EQ(Of("app", name), std::nullopt) << name;
   }
-  for (const char* name : {"violations", "polling", "pinned", "history_failing"}) {
+  for (const char* name :
+       {"violations", "polling", "pinned", "schemas_failing", "history_failing"}) {
     EXPECT_EQ(Of("app", name), 0) << name;
   }
 }

@@ -15,7 +15,8 @@ enum ExitCode : int {
   kExitError = 1,        // wrong usage, or an error that is none of the others
   kExitUnreachable = 2,  // no server answered in time
   kExitNotFound = 3,     // no such source, file or version
-  kExitNotServing = 4,   // the server is not healthy, or a source is not SERVING or has nothing yet
+  kExitNotServing = 4,   // the server is not healthy, its configuration was refused, or a source is
+                         // not SERVING or has nothing yet
   kExitTimeOver = 5,     // the --timeout of `watch` or `sync` passed
   kExitInvalid = 6,      // `validate`: the files break a rule
   kExitCannotRun = 126,  // `exec`: COMMAND cannot be run, as env(1) has it

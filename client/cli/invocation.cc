@@ -41,7 +41,8 @@ Exit codes:
   1  wrong usage, or an error that is none of these
   2  no server answered in time
   3  no such source, file or version
-  4  the server is not healthy, or a source is not SERVING or has no valid content yet
+  4  the server is not healthy, its configuration was refused when it was last loaded, or a source
+     is not SERVING or has no valid content yet
   5  the --timeout of `watch` or `sync` passed
   6  `validate`: the files break a rule
   130, 143  a signal ended `watch` or `sync` before what they were to wait for had come

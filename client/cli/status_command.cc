@@ -102,7 +102,8 @@ void PrintTable(const ServerStatus& status, const Console& console) {
   if (status.config.has_refusal_time()) {
     *console.out << "configuration: " << console.Paint(Color::kRed, "REFUSED") << " at "
                  << LocalTime(FromProto(status.config.refusal_time())) << "; that of "
-                 << LocalTime(FromProto(status.config.load_time())) << " stays\n";
+                 << LocalTime(FromProto(status.config.load_time()))
+                 << " stays: mend it, and send SIGHUP again\n";
     PrintLines(status.config.refusal_reason(), console);
   }
   if (status.sources.empty()) return;

@@ -121,7 +121,9 @@ class ConfigFileReader {
       if (known.key == key) return "at the top of the file";
     }
     for (const KnownKey& known : source_keys_) {
-      if (known.key == key || known.group == key) return "into a source, or into `defaults`";
+      if ((known.group.empty() && known.key == key) || known.group == key) {
+        return "into a source, or into `defaults`";
+      }
       absl::string_view rest = known.key;
       if (absl::ConsumeSuffix(&rest, absl::StrCat(".", key))) {
         return absl::StrCat("into `", rest, "` of a source, or of `defaults`");
