@@ -181,7 +181,7 @@ TEST_F(AdminCommandsTest, DiffShowsTextBinaryAndLargeFilesOfAllPages) {
   EXPECT_EQ(server_.diff_requests().back().from_version(), 0);
   const json parsed = json::parse(outcome.out);
   EXPECT_EQ(parsed["from"]["version"], 3);
-  ASSERT_THAT(parsed["changes"], SizeIs(4));
+  ASSERT_THAT(parsed["changes"], SizeIs(5));
   EXPECT_EQ(parsed["changes"][0]["kind"], "MODIFIED");
   EXPECT_EQ(parsed["changes"][0]["to"]["content"], "one\n2\x1b\n");
   EXPECT_EQ(parsed["changes"][1]["to"]["content_base64"], "/w==");

@@ -94,6 +94,7 @@ TEST(ConfigFileTest, AKeyInTheWrongPlaceIsRefusedAndItsPlaceNamed) {
                           "`sources`"));
   EXPECT_THAT(ErrorsOf("max_files: 1\n"), ElementsAre(HasSubstr("into `limits` of a source")));
   EXPECT_THAT(ErrorsOf("limits.max_files: 1\n"), ElementsAre(HasSubstr("unknown key")));
+  EXPECT_THAT(ErrorsOf("'': 1\n"), ElementsAre(HasSubstr("unknown key")));
   EXPECT_THAT(ErrorsOf("defaults: {path: /a}\n"), ElementsAre(HasSubstr("below `sources`")));
   EXPECT_THAT(
       ErrorsOf("sources: {a: {path: /a, workers: 1}}\n"),

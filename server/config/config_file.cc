@@ -121,7 +121,7 @@ class ConfigFileReader {
       if (known.key == key) return "at the top of the file";
     }
     for (const KnownKey& known : source_keys_) {
-      if ((known.group.empty() && known.key == key) || known.group == key) {
+      if ((known.group.empty() ? known.key : known.group) == key) {
         return "into a source, or into `defaults`";
       }
       absl::string_view rest = known.key;
