@@ -132,8 +132,9 @@ Json ToJson(const ServerStatus& status) {
   json["healthy"] = status.Healthy();
   json["config_status"] = Json::object();
   Json& config = json["config_status"];
-  if (status.config.has_load_time())
+  if (status.config.has_load_time()) {
     config["load_time"] = UtcTime(FromProto(status.config.load_time()));
+  }
   if (status.config.has_refusal_time()) {
     config["refusal_time"] = UtcTime(FromProto(status.config.refusal_time()));
     config["refusal_reason"] = status.config.refusal_reason();
