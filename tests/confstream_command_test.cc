@@ -201,7 +201,8 @@ TEST_F(ConfstreamCommandTest, StatusShowsViolationsAndFailsUnlessAllIsWell) {
   Outcome outcome = Run({"status"});
   EXPECT_EQ(outcome.code, kExitNotServing);
   EXPECT_THAT(outcome.out, HasSubstr("server " + server_.address() + ": SERVING"));
-  EXPECT_THAT(outcome.out, HasSubstr("  app.yaml:3:5: yaml.syntax: a mapping value is not allowed"));
+  EXPECT_THAT(outcome.out,
+              HasSubstr("  app.yaml:3:5: yaml.syntax: a mapping value is not allowed"));
   EXPECT_THAT(outcome.out, HasSubstr("and 11 more"));
   EXPECT_THAT(outcome.out, HasSubstr("INOTIFY"));
 
