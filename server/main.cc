@@ -157,7 +157,7 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, const Clock
 
 // The servers on all addresses, the admin service where it is wanted.
 absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConfig& config,
-                                                                ConfigService* config_service,
+                                                                const DataPlane& data,
                                                                 AdminService* admin_service,
                                                                 HealthReporter* health,
                                                                 Logger* log) {
@@ -165,12 +165,12 @@ absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConf
   for (const bool admin : {false, true}) {
     const std::vector<std::string>& addresses = admin ? config.admin_listen : config.listen;
     if (addresses.empty()) continue;
-    std::vector<grpc::Service*> services = {config_service};
-    if (admin || config.admin) services.push_back(admin_service);
+    std::vector<grpc::Service*> more;
+    if (admin || config.admin) more.push_back(admin_service);
     auto server =
         GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
                            config.max_streams_per_connection, config.reflection_threads, log},
-                          services, health);
+                          data, more, health);
     if (!server.ok()) return server.status();
     servers.push_back(*std::move(server));
   }
@@ -241,13 +241,13 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   };
 
   publisher.AwaitFirstReadings(kFirstReadings);
-  ConfigService config_service(&clock, &hub, &reloads, config.stall_timeout);
   AdminService admin_service(&hub, &publisher);
   const auto metrics = MetricsListener::Start(
       config.metrics_listen,
       std::make_shared<Metrics>(&hub, &reloads, [&watcher] { return Rescans(watcher.rescans()); }));
   if (!metrics.ok()) return cannot_serve(metrics.status());
-  const auto servers = Listen(config, &config_service, &admin_service, &health, log);
+  const auto servers =
+      Listen(config, {&clock, &hub, &reloads, config.stall_timeout}, &admin_service, &health, log);
   if (!servers.ok()) return cannot_serve(servers.status());
   LogReady(config, *servers, **metrics, log);
 

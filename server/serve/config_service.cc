@@ -13,7 +13,6 @@
 #include "server/serve/grpc_status.h"
 #include "server/serve/paging.h"
 #include "server/serve/watch_request.h"
-#include "server/serve/watch_stream.h"
 
 namespace confstream {
 namespace {
@@ -65,11 +64,6 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> FindVersion(const SourceState& s
 }
 
 }  // namespace
-
-grpc::ServerWriteReactor<grpc::ByteBuffer>* ConfigService::Watch(
-    grpc::CallbackServerContext* context, const grpc::ByteBuffer* request) {
-  return WatchStream::Start(clock_, hub_, stall_timeout_, context, *request);
-}
 
 grpc::ServerUnaryReactor* ConfigService::GetSnapshot(grpc::CallbackServerContext* context,
                                                      const v1::GetSnapshotRequest* request,

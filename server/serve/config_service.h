@@ -13,21 +13,26 @@
 
 namespace confstream {
 
-// Watch is a raw method: its messages are encoded once for all streams of a view.
-using ConfigServiceBase = v1::ConfigService::WithRawCallbackMethod_Watch<
-    v1::ConfigService::WithCallbackMethod_GetSnapshot<
+// Watch is a raw method, whose messages are encoded once for all streams of a view, and
+// asynchronous: WatchStream asks for its calls.
+using ConfigServiceBase =
+    v1::ConfigService::WithRawMethod_Watch<v1::ConfigService::WithCallbackMethod_GetSnapshot<
         v1::ConfigService::WithCallbackMethod_ReportOutcome<
             v1::ConfigService::WithCallbackMethod_ListSources<v1::ConfigService::Service>>>>;
 
-// Answers from what the hub knows; nothing here waits. Thread-safe.
+// What it answers from.
+struct DataPlane {
+  const Clock* clock;
+  WatchHub* hub;
+  const ConfigReloads* reloads;
+  absl::Duration stall_timeout;  // as WatchStreamContext
+};
+
+// Answers from what the hub knows; nothing here waits. Each server has one of its own. Thread-safe.
 class ConfigService final : public ConfigServiceBase {
  public:
-  ConfigService(const Clock* clock, WatchHub* hub, const ConfigReloads* reloads,
-                absl::Duration stall_timeout)
-      : clock_(clock), hub_(hub), reloads_(reloads), stall_timeout_(stall_timeout) {}
+  explicit ConfigService(const DataPlane& data) : hub_(data.hub), reloads_(data.reloads) {}
 
-  grpc::ServerWriteReactor<grpc::ByteBuffer>* Watch(grpc::CallbackServerContext* context,
-                                                    const grpc::ByteBuffer* request) override;
   grpc::ServerUnaryReactor* GetSnapshot(grpc::CallbackServerContext* context,
                                         const v1::GetSnapshotRequest* request,
                                         v1::GetSnapshotResponse* response) override;
@@ -42,10 +47,8 @@ class ConfigService final : public ConfigServiceBase {
   absl::Status Get(const v1::GetSnapshotRequest& request, v1::GetSnapshotResponse* response) const;
   absl::Status List(const v1::ListSourcesRequest& request, v1::ListSourcesResponse* response) const;
 
-  const Clock* const clock_;
   WatchHub* const hub_;
   const ConfigReloads* const reloads_;
-  const absl::Duration stall_timeout_;
 };
 
 }  // namespace confstream

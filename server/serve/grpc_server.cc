@@ -60,11 +60,11 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
-    const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
-    HealthReporter* health) {
+    const GrpcServerOptions& options, const DataPlane& data,
+    const std::vector<grpc::Service*>& more, HealthReporter* health) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<GrpcServer> server(new GrpcServer);
+  std::unique_ptr<GrpcServer> server(new GrpcServer(data));
   if (absl::Status listening = server->Listen(options); !listening.ok()) return listening;
 
   grpc::ServerBuilder builder;
@@ -72,7 +72,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   using Experimental = grpc::ServerBuilder::experimental_type;
   server->connections_ = builder.experimental().AddExternalConnectionAcceptor(
       Experimental::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
-  for (grpc::Service* service : services) builder.RegisterService(service);
+  builder.RegisterService(&server->config_service_);
+  for (grpc::Service* service : more) builder.RegisterService(service);
+  server->watch_queue_ = std::make_shared<WatchQueue>(builder.AddCompletionQueue());
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return absl::FailedPreconditionError("the gRPC server cannot start; the lines above say why");
@@ -90,6 +92,8 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
       &server->clock_, options.log);
   if (!acceptor.ok()) return acceptor.status();
   server->acceptor_ = *std::move(acceptor);
+  WatchStream::Accept(&server->watch_context_, server->watch_queue_);
+  server->watch_queue_->Start();
   return server;
 }
 
@@ -131,6 +135,7 @@ bool GrpcServer::Shutdown(absl::Duration grace) {
     ending_ = std::thread([this, deadline = absl::ToChronoTime(absl::Now() + grace)] {
       server_->Shutdown(deadline);
       server_->Wait();
+      watch_queue_->Shutdown();
       MutexLock lock(&mu_);
       ended_ = true;
       ended_changed_.NotifyAll();

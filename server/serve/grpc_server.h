@@ -16,9 +16,12 @@
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/base/unique_fd.h"
+#include "server/serve/config_service.h"
 #include "server/serve/connection_acceptor.h"
 #include "server/serve/health_reporter.h"
 #include "server/serve/unix_socket.h"
+#include "server/serve/watch_queue.h"
+#include "server/serve/watch_stream.h"
 
 namespace confstream {
 
@@ -34,10 +37,11 @@ struct GrpcServerOptions {
 class GrpcServer {
  public:
   // Listens on every address. FAILED_PRECONDITION names the one that cannot be had, and what to do.
-  // The pointers must outlive the server.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(
-      const GrpcServerOptions& options, const std::vector<grpc::Service*>& services,
-      HealthReporter* health);
+  // Offers ConfigService from `data`, and `more`. The pointers must outlive the server.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
+                                                           const DataPlane& data,
+                                                           const std::vector<grpc::Service*>& more,
+                                                           HealthReporter* health);
   ~GrpcServer();
 
   // The addresses listened on, with the port that was chosen where port 0 was asked for.
@@ -49,17 +53,22 @@ class GrpcServer {
   bool Shutdown(absl::Duration grace);
 
  private:
-  GrpcServer() = default;
+  explicit GrpcServer(const DataPlane& data)
+      : config_service_(data),
+        watch_context_{&config_service_, data.clock, data.hub, data.stall_timeout} {}
 
   absl::Status Listen(const GrpcServerOptions& options);
   // The sockets that connections come by.
   std::vector<int> Listeners() const;
 
   const SystemClock clock_{};
+  ConfigService config_service_;
+  const WatchStreamContext watch_context_;
   std::vector<std::string> addresses_;
   std::vector<UniqueFd> tcp_sockets_;
   std::vector<UnixSocket> unix_sockets_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;  // gRPC's entrance
+  std::shared_ptr<WatchQueue> watch_queue_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
 

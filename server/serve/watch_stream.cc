@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "confstream/v1/config_service.pb.h"
+#include "server/serve/config_service.h"
 #include "server/serve/grpc_status.h"
 #include "server/serve/watch_request.h"
 
@@ -24,121 +25,124 @@ grpc::Slice SharedSlice(const std::shared_ptr<const std::string>& bytes) {
 
 }  // namespace
 
-WatchStream* WatchStream::Start(const Clock* clock, WatchHub* hub, absl::Duration stall_timeout,
-                                grpc::CallbackServerContext* context,
-                                const grpc::ByteBuffer& request) {
-  std::shared_ptr<WatchStream> stream(new WatchStream(clock, hub, stall_timeout, context));
+void WatchStream::Accept(const WatchStreamContext* context,
+                         const std::shared_ptr<WatchQueue>& queue) {
+  std::shared_ptr<WatchStream> stream(new WatchStream(context, queue));
   stream->self_ = stream;
-  stream->Open(request);
-  return stream.get();
+  Call& call = *stream->call_;
+  call.context.AsyncNotifyWhenDone(&stream->done_tag_);
+  context->service->RequestWatch(&call.context, &call.request, &call.writer, queue->completions(),
+                                 queue->completions(), &stream->call_tag_);
 }
 
-void WatchStream::Open(const grpc::ByteBuffer& request) {
-  v1::WatchRequest message;
-  grpc::ByteBuffer bytes = request;  // the reader wants one that it may change
-  grpc::ProtoBufferReader reader(&bytes);
-  absl::StatusOr<WatchSpec> spec = absl::InvalidArgumentError("");
-  if (message.ParseFromZeroCopyStream(&reader)) {
-    spec = ParseWatchRequest(message);
-  } else {
-    spec = InvalidRequest("the request is not a valid WatchRequest: all its strings must be UTF-8");
-  }
-  if (spec.ok()) spec->peer = context_->peer();
-  absl::StatusOr<std::unique_ptr<WatchSession>> session =
-      spec.ok() ? hub_->Open(*std::move(spec), self_) : spec.status();
-  MutexLock lock(&mu_);
-  if (!session.ok()) {
-    FinishLocked(session.status());
+void WatchStream::OnCall(bool ok) {
+  if (!ok) {  // the server is shutting down: there is no call, nor will it be done
+    Release();
     return;
   }
-  session_ = *std::move(session);
-  PumpLocked();
+  Accept(&context_, queue_);
+  if (const absl::Status opened = Open(); !opened.ok()) {
+    Finish(opened);
+  } else {
+    Pump();
+  }
+}
+
+absl::Status WatchStream::Open() {
+  v1::WatchRequest message;
+  grpc::ProtoBufferReader reader(&call_->request);
+  if (!message.ParseFromZeroCopyStream(&reader)) {
+    return InvalidRequest("the request is not a valid WatchRequest: all its strings must be UTF-8");
+  }
+  call_->request.Clear();
+  absl::StatusOr<WatchSpec> spec = ParseWatchRequest(message);
+  if (!spec.ok()) return spec.status();
+  spec->peer = call_->context.peer();
+  auto session = context_.hub->Open(*std::move(spec), self_);
+  if (session.ok()) session_ = *std::move(session);
+  return session.status();
 }
 
 void WatchStream::Wake() {
-  MutexLock lock(&mu_);
-  const Instant now = clock_->Now();
+  if (!posted_.exchange(true)) queue_->Post(shared_from_this());
+}
+
+void WatchStream::Run() {
+  posted_ = false;
+  if (call_ == nullptr) return;
+  const Instant now = context_.clock->Now();
   if (now >= wake_at_) wake_at_ = Instant::Infinite();
-  if (writing_ && !cancelled_ && !finished_ && now >= write_began_ + stall_timeout_) {
+  if (writing_ && !cancelled_ && !finished_ && now >= write_began_ + context_.stall_timeout) {
     // A reader that takes nothing, perhaps behind a proxy that keeps the connection: gRPC would
     // wait for ever.
     cancelled_ = true;
-    context_->TryCancel();
+    call_->context.TryCancel();
   }
-  PumpLocked();
+  Pump();
 }
 
-void WatchStream::OnWriteDone(bool ok) {
-  MutexLock lock(&mu_);
+void WatchStream::OnOperation(bool ok) {
   writing_ = false;
-  buffer_.Clear();
   if (!ok) cancelled_ = true;
-  PumpLocked();
+  if (done_) {
+    Release();
+  } else {
+    Pump();
+  }
 }
 
-void WatchStream::OnCancel() {
-  MutexLock lock(&mu_);
+void WatchStream::OnDone(bool /*ok*/) {
+  done_ = true;
   cancelled_ = true;
-  PumpLocked();
+  if (!writing_) Release();
 }
 
-void WatchStream::OnDone() {
-  std::shared_ptr<WatchStream> self;
-  {
-    MutexLock lock(&mu_);
-    finished_ = true;
-    self = std::move(self_);
-    if (session_ != nullptr) hub_->Close(*session_, this);
-    session_.reset();
+void WatchStream::Pump() {
+  if (finished_ || cancelled_ || session_ == nullptr) return;
+  if (!writing_) {
+    const Instant now = context_.clock->Now();
+    const std::optional<OutgoingMessage> message = session_->Next(now);
+    if (message.has_value()) {
+      Write(*message, now);
+    } else if (session_->end().has_value()) {
+      Finish(*session_->end());
+      return;
+    }
   }
-  // `self` may be the last owner: nothing of this object is touched from here on.
+  Schedule();
 }
 
-void WatchStream::PumpLocked() {
-  if (writing_ || finished_ || session_ == nullptr) {
-    if (writing_ && !finished_) ScheduleLocked();
-    return;
-  }
-  if (cancelled_) {
-    FinishLocked(absl::CancelledError("the stream was cancelled"));
-    return;
-  }
-  const Instant now = clock_->Now();
-  std::optional<OutgoingMessage> message = session_->Next(now);
-  if (message.has_value()) {
-    WriteLocked(*std::move(message), now);
-  } else if (session_->end().has_value()) {
-    FinishLocked(*session_->end());
-    return;
-  }
-  ScheduleLocked();
-}
-
-void WatchStream::WriteLocked(OutgoingMessage message, Instant now) {
+void WatchStream::Write(const OutgoingMessage& message, Instant now) {
   std::vector<grpc::Slice> slices;
   slices.reserve(1 + message.shared.size());
   if (!message.own.empty()) slices.emplace_back(message.own);
   for (const auto& shared : message.shared) slices.push_back(SharedSlice(shared));
-  buffer_ = grpc::ByteBuffer(slices.data(), slices.size());
   writing_ = true;
   write_began_ = now;
-  StartWrite(&buffer_);
+  call_->writer.Write(grpc::ByteBuffer(slices.data(), slices.size()), &operation_tag_);
 }
 
-void WatchStream::FinishLocked(const absl::Status& status) {
+void WatchStream::Finish(const absl::Status& status) {
   finished_ = true;
-  Finish(ToGrpcStatus(status));
+  writing_ = true;
+  call_->writer.Finish(ToGrpcStatus(status), &operation_tag_);
 }
 
-void WatchStream::ScheduleLocked() {
-  // Once cancelled, gRPC ends the write under way, and that is all that is waited for.
-  if (finished_ || cancelled_) return;
-  const Instant due = writing_ ? write_began_ + stall_timeout_ : session_->NextDue();
+void WatchStream::Schedule() {
+  const Instant due = writing_ ? write_began_ + context_.stall_timeout : session_->NextDue();
   // One wake-up that comes early is enough: it asks for the next. So a busy stream asks for hardly
   // any.
   if (due >= wake_at_) return;
   wake_at_ = due;
-  hub_->WakeAt(due, weak_from_this());
+  context_.hub->WakeAt(due, weak_from_this());
+}
+
+void WatchStream::Release() {
+  if (session_ != nullptr) context_.hub->Close(*session_, this);
+  session_.reset();
+  call_.reset();
+  // May be the last owner: nothing of this object is touched from here on.
+  const std::shared_ptr<WatchStream> self = std::move(self_);
 }
 
 }  // namespace confstream

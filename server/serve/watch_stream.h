@@ -4,61 +4,89 @@
 #define CONFSTREAM_SERVER_SERVE_WATCH_STREAM_H_
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/async_stream.h>
 
+#include <atomic>
 #include <memory>
 
 #include "absl/time/time.h"
 #include "server/base/clock.h"
-#include "server/base/mutex.h"
 #include "server/fanout/watch_hub.h"
 #include "server/fanout/watch_session.h"
+#include "server/serve/watch_queue.h"
 
 namespace confstream {
 
-// Writes what its session has, one message in flight. Owns itself from Start() until gRPC is done
-// with it (OnDone); wake-ups under way may keep the object a little longer, and then do nothing.
-// Thread-safe.
-class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
-                          public Subscriber,
+class ConfigService;
+
+// What all streams of a server share; outlives them.
+struct WatchStreamContext {
+  ConfigService* service;  // asks gRPC for calls
+  const Clock* clock;
+  WatchHub* hub;
+  absl::Duration stall_timeout;  // a stream whose reader takes no message for so long is cancelled
+};
+
+// Writes what its session has, one message in flight. Owns itself from Accept() until gRPC is done
+// with the call; wake-ups under way may keep the object a little longer, and then do nothing. Lives
+// on the queue's thread, but for Wake(), which is thread-safe.
+class WatchStream final : public Subscriber,
+                          public WatchQueue::Guest,
                           public std::enable_shared_from_this<WatchStream> {
  public:
-  // A stream whose reader takes no message for `stall_timeout` is cancelled.
-  static WatchStream* Start(const Clock* clock, WatchHub* hub, absl::Duration stall_timeout,
-                            grpc::CallbackServerContext* context, const grpc::ByteBuffer& request);
+  // Serves the next call, and has the one after it served in the same way. Thread-safe.
+  static void Accept(const WatchStreamContext* context, const std::shared_ptr<WatchQueue>& queue);
 
   void Wake() override;
-
-  void OnWriteDone(bool ok) override;
-  void OnCancel() override;
-  void OnDone() override;
+  void Run() override;
 
  private:
-  WatchStream(const Clock* clock, WatchHub* hub, absl::Duration stall_timeout,
-              grpc::CallbackServerContext* context)
-      : clock_(clock), hub_(hub), stall_timeout_(stall_timeout), context_(context) {}
+  template <void (WatchStream::*method)(bool)>
+  class Tag final : public CompletionTag {
+   public:
+    explicit Tag(WatchStream* stream) : stream_(stream) {}
+    void Complete(bool ok) override { (stream_->*method)(ok); }
 
-  void Open(const grpc::ByteBuffer& request);
-  void PumpLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void WriteLocked(OutgoingMessage message, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void FinishLocked(const absl::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ScheduleLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+   private:
+    WatchStream* const stream_;
+  };
+  // gRPC's part, which must not outlive its server.
+  struct Call {
+    grpc::ServerContext context;
+    grpc::ByteBuffer request;
+    grpc::ServerAsyncWriter<grpc::ByteBuffer> writer{&context};
+  };
 
-  const Clock* const clock_;
-  WatchHub* const hub_;
-  const absl::Duration stall_timeout_;
-  grpc::CallbackServerContext* const context_;  // gRPC's; gone after OnDone
+  WatchStream(const WatchStreamContext* context, std::shared_ptr<WatchQueue> queue)
+      : context_(*context), queue_(std::move(queue)) {}
 
-  std::shared_ptr<WatchStream> self_;  // from Start() to OnDone()
+  void OnCall(bool ok);
+  void OnOperation(bool ok);
+  void OnDone(bool ok);
 
-  // WatchStream's lock comes before those of the hub, which calls nobody with a lock held.
-  Mutex mu_;
-  std::unique_ptr<WatchSession> session_ ABSL_GUARDED_BY(mu_);  // null: the request was refused
-  grpc::ByteBuffer buffer_ ABSL_GUARDED_BY(mu_);                // the message in flight
-  bool writing_ ABSL_GUARDED_BY(mu_) = false;
-  bool cancelled_ ABSL_GUARDED_BY(mu_) = false;
-  bool finished_ ABSL_GUARDED_BY(mu_) = false;
-  Instant write_began_ ABSL_GUARDED_BY(mu_);
-  Instant wake_at_ ABSL_GUARDED_BY(mu_) = Instant::Infinite();  // the earliest wake-up asked for
+  absl::Status Open();
+  void Pump();
+  void Write(const OutgoingMessage& message, Instant now);
+  void Finish(const absl::Status& status);
+  void Schedule();
+  void Release();
+
+  const WatchStreamContext& context_;
+  const std::shared_ptr<WatchQueue> queue_;
+  std::shared_ptr<WatchStream> self_;                      // until Release()
+  std::unique_ptr<Call> call_ = std::make_unique<Call>();  // likewise
+  Tag<&WatchStream::OnCall> call_tag_{this};
+  Tag<&WatchStream::OnOperation> operation_tag_{this};
+  Tag<&WatchStream::OnDone> done_tag_{this};
+  std::atomic<bool> posted_{false};
+
+  std::unique_ptr<WatchSession> session_;  // null: not open yet, refused, or closed
+  bool writing_ = false;                   // or finishing: an operation is under way
+  bool cancelled_ = false;                 // nothing more can be written
+  bool finished_ = false;                  // nothing more is to be written
+  bool done_ = false;                      // gRPC knows how the call has ended
+  Instant write_began_;
+  Instant wake_at_ = Instant::Infinite();  // the earliest wake-up asked for
 };
 
 }  // namespace confstream

@@ -24,10 +24,10 @@ namespace confstream {
 // Serves from construction to destruction. Thread-compatible.
 class InProcessServer {
  public:
-  explicit InProcessServer(absl::Duration stall_timeout = absl::Seconds(30))
-      : service_(&clock_, &hub_, &reloads_, stall_timeout) {
+  explicit InProcessServer(absl::Duration stall_timeout = absl::Seconds(30)) {
     hub_.Update(WaitingState());
-    auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 10000, 4}, {&service_}, &health_);
+    auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 10000, 4},
+                                    {&clock_, &hub_, &reloads_, stall_timeout}, {}, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::ConfigService::NewStub(Connect());
@@ -60,7 +60,6 @@ class InProcessServer {
   WatchHub hub_{&clock_, {10000, 1000, int64_t{64} << 20}};
   HealthReporter health_;
   ConfigReloads reloads_{absl::UnixEpoch()};
-  ConfigService service_;
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<v1::ConfigService::Stub> stub_;
 };
