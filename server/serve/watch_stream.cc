@@ -59,8 +59,9 @@ absl::Status WatchStream::Open() {
   if (!spec.ok()) return spec.status();
   spec->peer = call_->context.peer();
   auto session = context_.hub->Open(*std::move(spec), self_);
-  if (session.ok()) session_ = *std::move(session);
-  return session.status();
+  if (!session.ok()) return session.status();
+  session_ = *std::move(session);
+  return absl::OkStatus();
 }
 
 void WatchStream::Wake() {
