@@ -1,15 +1,23 @@
 #include "server/config/config_loader.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "server/base/unique_fd.h"
 #include "server/config/config_printer.h"
 #include "tests/fakes/temporary_directory.h"
 
@@ -174,6 +182,26 @@ TEST_F(ConfigLoaderTest, EveryErrorOfEveryOriginIsToldAtOnceWithItsPlaceAndRemed
           "max_delay",
           "c.yaml:6:3: `app` is there already, on line 5: keep one of them",
           StartsWith("c.yaml:7:3: source `Bad` is not the name of a source: write 1 to 63")));
+}
+
+TEST_F(ConfigLoaderTest, PipeThatNobodyWritesToIsRefusedAndOneThatSomebodyDoesIsRead) {
+  const std::string pipe = directory_.Path("pipe");
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THAT(Errors({"--config", pipe}),
+              ElementsAre(HasSubstr(pipe + ": nobody writes to this pipe")));
+  // As a shell's `<(...)`, by somebody who takes his time.
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reading(ends[0]);
+  std::thread writer([end = ends[1]] {
+    const UniqueFd writing(end);
+    EXPECT_EQ(write(writing.get(), "sources: {", 10), 10);
+    absl::SleepFor(absl::Milliseconds(20));
+    EXPECT_EQ(write(writing.get(), "a: {path: /a}}", 14), 14);
+  });
+  const ServerConfig config = Load({"--config", absl::StrCat("/proc/self/fd/", reading.get())});
+  writer.join();
+  EXPECT_THAT(config.sources, SizeIs(1));
 }
 
 TEST_F(ConfigLoaderTest, ErrorsOfAFileComeInTheOrderOfItsLines) {

@@ -45,9 +45,23 @@ TEST(PlanPacerTest, RouteThatNeverRestsTakesHalfOfTheTime) {
 TEST(PlanPacerTest, CreditComesBackInTime) {
   PlanPacer pacer;
   for (int i = 0; i < 100; ++i) pacer.NotePlan(kStart, absl::Milliseconds(100));
-  EXPECT_GT(pacer.NextForTree(kStart), kStart + absl::Minutes(1));
-  const Instant later = kStart + absl::Minutes(2);
+  EXPECT_GT(pacer.NextForTree(kStart), kStart + absl::Seconds(4));
+  const Instant later = kStart + absl::Seconds(7);
   EXPECT_EQ(pacer.NextForTree(later), later);
+}
+
+TEST(PlanPacerTest, NoPauseIsLongerThanFiveSecondsWhateverCameBefore) {
+  PlanPacer pacer;
+  Instant now = kStart;
+  for (int i = 0; i < 1000; ++i) {
+    pacer.NotePlan(now, absl::Milliseconds(50));
+    now = now + absl::Milliseconds(50);
+  }
+  EXPECT_EQ(pacer.NextForTree(now), now + absl::Seconds(5));
+  pacer.NotePlan(now, absl::Minutes(1));  // the process was stopped meanwhile
+  now = now + absl::Minutes(1);
+  EXPECT_EQ(pacer.NextForTree(now), now + absl::Seconds(5));
+  EXPECT_LE(pacer.NextForRoute(now), now + absl::Seconds(5));
 }
 
 }  // namespace

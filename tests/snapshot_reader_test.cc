@@ -549,9 +549,10 @@ TEST_F(SnapshotReaderTest, TooMuchTogetherIsRefused) {
   WriteFile(Path("s/c"), "too large by itself");
   Configure("s");
   reading = Read(ReadCause::kSettled);
-  ASSERT_EQ(reading.violations.size(), 1u);
-  EXPECT_EQ(reading.violations[0].rule, "limits.file_size");
-  EXPECT_EQ(reads_, 0) << "the others are too much even without it";
+  ASSERT_EQ(reading.violations.size(), 2u) << "the others are too much even without it";
+  EXPECT_EQ(reading.violations[0].rule, "limits.total_size");
+  EXPECT_EQ(reading.violations[1].rule, "limits.file_size");
+  EXPECT_EQ(reads_, 0);
 }
 
 TEST_F(SnapshotReaderTest, UnreadableFileFailsAndNamesIt) {

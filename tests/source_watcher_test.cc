@@ -291,6 +291,46 @@ TEST_F(SourceWatcherTest, TreeWhoseDirectoriesComeAndGoIsReadAndTakesATenthOfThe
   EXPECT_EQ(TakeRequest().touched.paths.count("new/b.yaml"), 1u);
 }
 
+TEST_F(SourceWatcherTest, ChangeIsReadByMaxDelayHoweverLongItsPlanIsInComing) {
+  WriteFile(Path("s/a.yaml"), "1");
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("s");
+  config.max_delay = absl::Seconds(1);
+  watcher_->AddSource(config, 1);
+  Step();
+  Answer(TakeRequest(), ReadOutcome::kDone);
+  // The process is stopped while it plans, and what that took is held against the tree.
+  bool stopped = false;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    if (call == HookedFileSystem::kList && !std::exchange(stopped, true)) {
+      slow_clock_.late += absl::Seconds(10);
+    }
+    return absl::OkStatus();
+  };
+  std::filesystem::create_directories(Path("s/one"));
+  Step();
+  Step(10000);
+  Answer(TakeRequest(), ReadOutcome::kDone);
+  std::filesystem::create_directories(Path("s/two"));
+  Step();
+  Step(999);
+  EXPECT_TRUE(lane_.requests.empty());
+  Step(1);
+  const ReadRequest request = TakeRequest();
+  EXPECT_EQ(request.cause, ReadCause::kForced);
+  Answer(request, ReadOutcome::kDone);
+  // What was made is watched in the end, too.
+  Step(5000);
+  for (const ReadRequest& late : std::exchange(lane_.requests, {})) {
+    Answer(late, ReadOutcome::kDone);
+  }
+  WriteFile(Path("s/two/b.yaml"), "1");
+  Step();
+  Step(1000);
+  EXPECT_EQ(TakeRequest().touched.paths.count("two/b.yaml"), 1u);
+}
+
 TEST_F(SourceWatcherTest, SwapIsNotHeldUpByDirectoriesThatComeAndGo) {
   KubeletVolume volume(Path("v"));
   volume.Swap({{"a.yaml", "1"}});

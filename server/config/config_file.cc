@@ -1,8 +1,12 @@
 #include "server/config/config_file.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -15,7 +19,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/text.h"
+#include "server/base/unique_fd.h"
 #include "server/config/yaml_document.h"
 
 namespace confstream {
@@ -256,17 +263,41 @@ class ConfigFileReader {
   ConfigLayer layer_;
 };
 
+// How long a pipe may take to give the whole of a configuration file.
+constexpr absl::Duration kPipePatience = absl::Seconds(5);
+
 absl::StatusOr<std::string> ReadWhole(const std::string& path, absl::string_view name) {
   const auto failed = [&](absl::string_view why) {
     return absl::InvalidArgumentError(
         absl::StrCat("cannot read the configuration file ", name, ": ", why));
   };
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"),
-                                                             &std::fclose);
-  if (file == nullptr) return failed(std::strerror(errno));
+  // A pipe that nobody writes to must not hold up whoever asks the server to load it again.
+  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return failed(std::strerror(errno));
   std::string text(kMaxConfigFileBytes + 1, '\0');
-  text.resize(std::fread(text.data(), 1, text.size(), file.get()));
-  if (std::ferror(file.get()) != 0) return failed(std::strerror(errno));
+  size_t have = 0;
+  const absl::Time deadline = absl::Now() + kPipePatience;
+  while (have < text.size()) {
+    const ssize_t got = read(fd.get(), text.data() + have, text.size() - have);
+    if (got == 0) break;
+    if (got > 0) {
+      have += static_cast<size_t>(got);
+    } else if (errno == EAGAIN) {
+      const int64_t left = absl::ToInt64Milliseconds(deadline - absl::Now());
+      pollfd polled = {fd.get(), POLLIN, 0};
+      if (left <= 0 || poll(&polled, 1, static_cast<int>(left)) == 0) {
+        return failed(absl::StrCat("whoever writes to this pipe has not ended within ",
+                                   FormatDuration(kPipePatience), ": write it into a file"));
+      }
+    } else if (errno != EINTR) {
+      return failed(std::strerror(errno));
+    }
+  }
+  text.resize(have);
+  struct stat stat {};
+  if (have == 0 && fstat(fd.get(), &stat) == 0 && S_ISFIFO(stat.st_mode)) {
+    return failed("nobody writes to this pipe: write it into a file");
+  }
   if (text.size() > kMaxConfigFileBytes) {
     return failed(absl::StrCat("it is larger than ", FormatSize(kMaxConfigFileBytes)));
   }

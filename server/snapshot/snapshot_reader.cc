@@ -178,7 +178,6 @@ std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {
         {EscapeForDisplay(refusal.path), 0, 0, refusal.rule, EscapeForDisplay(refusal.message)});
   }
   if (violations.empty()) return violations;
-  std::sort(violations.begin(), violations.end());
   absl::flat_hash_set<std::string> paths;
   for (const Violation& violation : violations) paths.insert(violation.path);
   SettingsCheck rest(config_);
@@ -186,8 +185,15 @@ std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {
     file.refused = paths.contains(EscapeForDisplay(file.path));
     if (!file.refused) rest.Add(file.path, file.stat.size_bytes);
   }
-  if (rest.Violations().empty()) return violations;
-  for (OpenFile& file : listed->files) file.refused = true;
+  const std::vector<Violation> too_much = rest.Violations();
+  for (const Violation& violation : too_much) {
+    const auto told = [&](const Violation& other) { return other.rule == violation.rule; };
+    if (std::none_of(violations.begin(), violations.end(), told)) violations.push_back(violation);
+  }
+  if (!too_much.empty()) {
+    for (OpenFile& file : listed->files) file.refused = true;
+  }
+  std::sort(violations.begin(), violations.end());
   return violations;
 }
 

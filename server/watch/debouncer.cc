@@ -20,10 +20,15 @@ std::optional<Debouncer::Due> Debouncer::Next() const {
   if (pending_.has_value()) {
     const Instant quiet = being_written_.empty() ? pending_->last + settle_ : Instant::Infinite();
     if (quiet <= Deadline()) return Due{quiet, ReadCause::kSettled, std::nullopt};
-    return Due{Deadline(), ReadCause::kForced, std::nullopt};
+    return AtLatest();
   }
   if (recheck_) return Due{Instant(), ReadCause::kRecheck, std::nullopt};
   return std::nullopt;
+}
+
+std::optional<Debouncer::Due> Debouncer::AtLatest() const {
+  if (!pending_.has_value()) return std::nullopt;
+  return Due{Deadline(), ReadCause::kForced, std::nullopt};
 }
 
 void Debouncer::ReadingBegins() {

@@ -44,6 +44,9 @@ class Debouncer {
   // What is to be read and when, if anything. `when` may be past.
   std::optional<Due> Next() const;
 
+  // When what has changed is to be read at the latest, at rest or not; unset: nothing has.
+  std::optional<Due> AtLatest() const;
+
   // What Next() said is being read: changes from now on are another matter.
   void ReadingBegins();
   // The reading found the content changing: settles, within max_delay of the first change that led

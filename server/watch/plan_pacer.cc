@@ -7,6 +7,7 @@ namespace {
 
 constexpr int kPriceFactor = 10;
 constexpr absl::Duration kCredit = absl::Seconds(1);
+constexpr absl::Duration kLongestPause = absl::Seconds(5);
 
 }  // namespace
 
@@ -18,7 +19,8 @@ Instant PlanPacer::NextForTree(Instant now) const { return std::max(now, paid_at
 
 void PlanPacer::NotePlan(Instant began, absl::Duration took) {
   route_rests_until_ = began + 2 * took;
-  paid_at_ = std::max(paid_at_, began) + kPriceFactor * took;
+  paid_at_ = std::min(std::max(paid_at_, began) + kPriceFactor * took,
+                      began + took + kLongestPause + kCredit);
 }
 
 }  // namespace confstream

@@ -11,7 +11,8 @@ namespace confstream {
 // Keeps the planning of one source from taking the watch thread from all others. Every plan is paid
 // for by a pause, nine times as long as it took, so that directories that come and go in a tree
 // cost a tenth of a thread in the long run; the first second of pauses is on credit, since most
-// trees change a few times in a row and then rest. Where a source leads is of more concern: without
+// trees change a few times in a row and then rest, and no pause is longer than five seconds, since
+// what is not planned for is not watched. Where a source leads is of more concern: without
 // credit the pause before looking is as long as the last plan took. Thread-compatible.
 class PlanPacer {
  public:

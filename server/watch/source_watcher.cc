@@ -492,10 +492,9 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
     PlanForTree(source, now);
     source->plan_is_late = true;
     if (now >= source->plan_at) PlanAgain(source, now);
-    due = source->debouncer.Next();
-    if (!due.has_value() || now < due->when) return;
   }
-  if (!MayRead(*source, *due)) return;
+  due = NextReading(*source);
+  if (!due.has_value() || now < due->when) return;
   if (source->plan_at != Instant::Infinite()) source->plan_is_late = true;
   ReadRequest request;
   request.source = source->config.name;
@@ -516,16 +515,19 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
   lane_->Submit(std::move(request));
 }
 
-bool SourceWatcher::MayRead(const Source& source, const Debouncer::Due& due) {
-  if (source.plan_at == Instant::Infinite()) return true;
+std::optional<Debouncer::Due> SourceWatcher::NextReading(const Source& source) {
+  const std::optional<Debouncer::Due> due = source.debouncer.Next();
+  if (source.plan_at == Instant::Infinite() || !due.has_value()) return due;
+  if (!source.route_holds) return std::nullopt;
   // A reading finds by itself what is in the tree: only its rest cannot be known without watches.
-  return source.route_holds && (due.cause == ReadCause::kCommit || due.cause == ReadCause::kForced);
+  // Whatever the plan costs, max_delay holds.
+  return due->cause == ReadCause::kCommit ? due : source.debouncer.AtLatest();
 }
 
 Instant SourceWatcher::NextTurn(const Source& source) {
   const Instant next = std::min({source.plan_at, source.rescan_at, source.poll_at});
-  const std::optional<Debouncer::Due> due = source.debouncer.Next();
-  if (source.reading || !due.has_value() || !MayRead(source, *due)) return next;
+  const std::optional<Debouncer::Due> due = NextReading(source);
+  if (source.reading || !due.has_value()) return next;
   return std::min(next, std::max(due->when, source.read_not_before));
 }
 

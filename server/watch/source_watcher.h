@@ -98,8 +98,8 @@ class SourceWatcher final : public ReadAnswerSink {
   void Poll(Source* source);
   void CountLook(Source* source);
   void SubmitIfDue(Source* source, Instant now);
-  // True unless the plan has to be made first.
-  static bool MayRead(const Source& source, const Debouncer::Due& due);
+  // What the debouncer says, unless the plan has to be made first.
+  static std::optional<Debouncer::Due> NextReading(const Source& source);
   static Instant NextTurn(const Source& source);
 
   const Clock* const clock_;
