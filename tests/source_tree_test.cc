@@ -167,6 +167,48 @@ TEST_F(SourceTreeTest, LinkThatLeadsOutIsRefusedWithLinkAndTargetUnlessItsRootIs
   EXPECT_THAT(Paths(tree), ElementsAre("leak"));
 }
 
+TEST_F(SourceTreeTest, LinkToAFileOutsideThatIsNotIncludedIsLeftOut) {
+  WriteFile(Path("outside/secret"), "");
+  MakeLink("../outside/secret", Path("source/leak.txt"));
+  WriteFile(Path("source/a.yaml"), "");
+  rules_.include = {Glob("*.yaml")};
+  const SourceTree tree = List();
+  EXPECT_THAT(tree.refusals, IsEmpty());
+  EXPECT_THAT(Paths(tree), ElementsAre("a.yaml"));
+  EXPECT_EQ(tree.left_out.path, "leak.txt");
+  // What is below a directory may be included.
+  MakeLink("../outside", Path("source/dir.txt"));
+  EXPECT_THAT(Refusals(List()), ElementsAre("link.confinement dir.txt"));
+}
+
+TEST_F(SourceTreeTest, LinksHoldNoDescriptors) {
+  rules_.max_files = 1000;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit few = before;
+  few.rlim_cur = 128;
+  WriteFile(Path("source/file"), "text");
+  for (int i = 0; i < 300; ++i) MakeLink("file", Path(absl::StrCat("source/link", i)));
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  const SourceTree tree = List();
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(tree.files.size(), 301u);
+}
+
+TEST_F(SourceTreeTest, WhatIsOpenedIsWhatWasListed) {
+  WriteFile(Path("source/one"), "1");
+  WriteFile(Path("source/two"), "2");
+  MakeLink("one", Path("source/link"));
+  const SourceTree tree = List();
+  ASSERT_THAT(Paths(tree), ElementsAre("link", "one", "two"));
+  const auto opened = OpenListed(&file_system_, tree, tree.files[0]);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_EQ(file_system_.Stat((*opened)->get())->id, tree.files[0].target->id);
+  std::filesystem::remove(Path("source/link"));
+  MakeLink("two", Path("source/link"));
+  EXPECT_TRUE(absl::IsNotFound(OpenListed(&file_system_, tree, tree.files[0]).status()));
+}
+
 TEST_F(SourceTreeTest, LinksThatDangleOrRunInACircleAreRefused) {
   MakeLink("nowhere", Path("source/dangling"));
   std::filesystem::create_directories(Path("source/sub"));

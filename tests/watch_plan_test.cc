@@ -162,6 +162,26 @@ TEST_F(WatchPlanTest, WriteToTheTargetOfALinkOutOfTheTreeIsAChange) {
   EXPECT_TRUE(meanings.back().touched_all);
 }
 
+TEST_F(WatchPlanTest, RetargetedLinkRootIsAChange) {
+  WriteFile(Path("one/a.yaml"), "1");
+  WriteFile(Path("two/a.yaml"), "1");
+  MakeLink("one", Path("shared"));
+  std::filesystem::create_directories(Path("source"));
+  SourceConfig config;
+  config.name = "s";
+  config.path = Path("source");
+  config.link_roots = {Path("shared")};
+  WatchPlan plan(&file_system_, &guard_, &events_, config);
+  ASSERT_TRUE(plan.Arm().agreed);
+  events_.Drain();
+  MakeLink("two", Path("new"));
+  std::filesystem::rename(Path("new"), Path("shared"));
+  const auto meanings = Meanings(plan);
+  ASSERT_FALSE(meanings.empty());
+  EXPECT_EQ(meanings.back().what, EventMeaning::kChange);
+  EXPECT_TRUE(meanings.back().directory_came_or_went);
+}
+
 TEST_F(WatchPlanTest, WriteToTheTargetOfALinkThatIsRefusedMeansNothing) {
   WriteFile(Path("elsewhere/a.yaml"), "1");
   std::filesystem::create_directories(Path("source"));

@@ -92,19 +92,15 @@ absl::StatusOr<bool> CandidateUpload::Next(v1::ValidateSnapshotRequest* request)
 }
 
 absl::Status CandidateUpload::Open(const TreeFile& file) {
-  std::shared_ptr<const UniqueFd> entry = file.fd;
-  if (entry == nullptr) {
-    auto found = file_system_->OpenEntry(tree_.directories[file.directory].fd->get(), file.name);
-    if (!found.ok()) return found.status();
-    entry = std::make_shared<const UniqueFd>(*std::move(found));
-  }
+  const auto entry = OpenListed(file_system_, tree_, file);
+  if (!entry.ok()) return entry.status();
   // Known to be a regular file before it is opened: opening some devices has effects.
-  const auto stat = file_system_->Stat(entry->get());
+  const auto stat = file_system_->Stat((*entry)->get());
   if (!stat.ok()) return stat.status();
   if (stat->kind != FileKind::kRegular) {
     return absl::AbortedError("it was replaced while the files were read: try again");
   }
-  auto fd = file_system_->OpenForReading(entry->get());
+  auto fd = file_system_->OpenForReading((*entry)->get());
   if (!fd.ok()) return fd.status();
   open_ = *std::move(fd);
   size_bytes_ = stat->size_bytes;

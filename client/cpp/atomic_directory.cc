@@ -112,6 +112,7 @@ bool FileIs(int directory, const std::string& name, absl::string_view content, m
 
 absl::StatusOr<std::unique_ptr<AtomicDirectory>> AtomicDirectory::Open(absl::string_view path,
                                                                        mode_t file_mode) {
+  if (path.empty()) return absl::InvalidArgumentError("the directory has no name: write one");
   std::error_code error;
   const std::string absolute = std::filesystem::absolute(std::string(path), error).string();
   if (!error) std::filesystem::create_directories(absolute, error);

@@ -38,8 +38,9 @@ class AtomicDirectory {
  public:
   // Makes the directory, with those above it, if it is missing, and clears away what a killed
   // predecessor left. What `..data` leads to stays. Files get the permissions `file_mode`.
-  // FAILED_PRECONDITION: the directory holds something that no AtomicDirectory made, or another
-  // process keeps it; else what the file system answers. Nothing foreign is touched.
+  // INVALID_ARGUMENT: `path` is empty; FAILED_PRECONDITION: the directory holds something that no
+  // AtomicDirectory made, or another process keeps it; else what the file system answers. Nothing
+  // foreign is touched.
   static absl::StatusOr<std::unique_ptr<AtomicDirectory>> Open(absl::string_view path,
                                                                mode_t file_mode = 0644);
 

@@ -1,6 +1,7 @@
 #include "server/base/source_tree.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -37,6 +38,8 @@ class Lister {
     roots_.push_back(resolved.generation_root);
     for (const std::string& root : rules.link_roots) {
       const ResolvedPath found = resolver_.Resolve(root);
+      tree_.link_hops.insert(tree_.link_hops.end(), found.hops.begin(), found.hops.end());
+      if (found.guarded) tree_.guarded.Update(found.status);
       if (found.status.ok()) roots_.push_back(found.target_stat.id);
     }
   }
@@ -105,7 +108,7 @@ class Lister {
     }
     switch (*entry.kind) {
       case FileKind::kRegular:
-        return TakeFile({path, directory, entry.name, nullptr});
+        return TakeFile({path, directory, entry.name, std::nullopt});
       case FileKind::kDirectory:
         return ListFrom(Join(parent.path, entry.name), id, absl::StrCat(path, "/"), std::move(fd),
                         depth + 1);
@@ -155,6 +158,11 @@ class Lister {
       return std::find(link.ancestors.begin(), link.ancestors.end(), root) != link.ancestors.end();
     });
     if (!confined) {
+      // Below a directory there may be what is included.
+      if (link.target_stat.kind != FileKind::kDirectory && !Included(path)) {
+        LeaveOut(path, kNotIncluded);
+        return absl::OkStatus();
+      }
       Refuse(path, "link.confinement",
              absl::StrCat("the link leads out of the source, to ", link.target,
                           ": move the target into the source, or list its directory in "
@@ -166,7 +174,7 @@ class Lister {
         if (Included(path)) {
           tree_.link_targets.push_back({link.hops.back().directory, link.hops.back().name});
         }
-        return TakeFile({path, directory, name, link.target_fd});
+        return TakeFile({path, directory, name, link.target_stat});
       case FileKind::kDirectory:
         if (std::find(chain_.begin(), chain_.end(), link.target_stat.id) != chain_.end()) {
           Refuse(path, "link.loop",
@@ -299,13 +307,33 @@ absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const Resolve
   SourceTree tree;
   const std::string& name = resolved.name;
   if (resolved.target_stat.kind == FileKind::kRegular) {
-    tree.files.push_back({name, 0, name, resolved.target_fd});
+    tree.files.push_back({name, 0, name, std::nullopt});
+    tree.single = resolved.target_fd;
   } else {
     tree.refusals.push_back({name, "file.type",
                              "the source is neither a regular file nor a directory: configure "
                              "another path"});
   }
   return tree;
+}
+
+absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_system,
+                                                           const SourceTree& tree,
+                                                           const TreeFile& file) {
+  if (tree.single != nullptr) return tree.single;
+  const TreeDirectory& directory = tree.directories[file.directory];
+  if (!file.target.has_value()) {
+    auto fd = file_system->OpenEntry(directory.fd->get(), file.name);
+    if (!fd.ok()) return fd.status();
+    return std::make_shared<const UniqueFd>(*std::move(fd));
+  }
+  // Its link is followed once more: descriptors for thousands of targets would be missed elsewhere.
+  ResolvedPath link = LinkResolver(file_system).Resolve(Join(directory.path, file.name));
+  if (!link.status.ok()) return link.status;
+  if (link.target_stat.id != file.target->id) {
+    return absl::NotFoundError("its link was retargeted while it was being read");
+  }
+  return std::move(link.target_fd);
 }
 
 }  // namespace confstream

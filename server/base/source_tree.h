@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,10 +38,10 @@ struct TreeDirectory {
 
 // A regular file, or what is at the end of a link to one. Not opened yet.
 struct TreeFile {
-  std::string path;                    // relative to the source
-  size_t directory = 0;                // index of its directory
-  std::string name;                    // its name there
-  std::shared_ptr<const UniqueFd> fd;  // set if it was found through a link: stands for the file
+  std::string path;                // relative to the source
+  size_t directory = 0;            // index of its directory
+  std::string name;                // its name there
+  std::optional<FileStat> target;  // set if it was found through a link, to this file
 };
 
 // A reason why this tree cannot be a generation.
@@ -61,7 +62,8 @@ struct LeftOut {
 struct SourceTree {
   std::vector<TreeDirectory> directories;  // the root first; empty for a source that is one file
   std::vector<TreeFile> files;             // in byte order of paths
-  std::vector<Hop> link_hops;              // what decides where links inside the tree lead
+  std::shared_ptr<const UniqueFd> single;  // stands for a source that is one file
+  std::vector<Hop> link_hops;  // what decides where links inside the tree, and link roots, lead
   std::vector<HopName> link_targets;  // the files that links inside the tree lead to, if included
   std::vector<TreeRefusal> refusals;
   LeftOut left_out;
@@ -78,6 +80,11 @@ bool IsTransientName(absl::string_view name);
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
                                           const TreeRules& rules,
                                           const MountGuard* guard = nullptr);
+
+// Stands for the file that was listed. NOT_FOUND: another has taken its place.
+absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_system,
+                                                           const SourceTree& tree,
+                                                           const TreeFile& file);
 
 // Why the entry `name` of a directory with `prefix` is no part of the source, as far as its name
 // tells; empty: it may be one.

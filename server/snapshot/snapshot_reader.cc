@@ -126,7 +126,7 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
     file.content = Reusable(file);
     file.reused = file.content != nullptr;
     if (file.reused) continue;
-    absl::Status status = Open(listed->tree, i, &file);
+    absl::Status status = Open(listed->tree, listed->tree.files[i], &file);
     if (status.ok() && !open_first) status = ReadFile(as_it_is, &growth, &file);
     if (!status.ok()) return Failure(request, route, Named(file.path, status));
   }
@@ -145,8 +145,12 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
     const bool trusts_events =
         request.cause == ReadCause::kSettled && request.polled_because.empty();
     at_rest = request.cause != ReadCause::kCommit &&
-              (request.cause == ReadCause::kForced || LeftAlone(route, *listed, trusts_events)) &&
-              StillTheSame(route, *listed);
+              (request.cause == ReadCause::kForced || LeftAlone(route, *listed, trusts_events));
+    if (at_rest) {
+      const auto again = List(route);
+      if (!again.ok()) return Failure(request, route, again.status());
+      at_rest = SameTree(*listed, *again);
+    }
   }
   Remember(route, *listed);
   const LeftOut left_out = listed->tree.left_out;
@@ -213,15 +217,9 @@ absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
     listed->directories.push_back(*stat);
   }
   for (const TreeFile& file : tree.files) {
-    absl::StatusOr<FileStat> stat;
-    if (file.fd != nullptr) {
-      stat = file_system_->Stat(file.fd->get());
-    } else {
-      const auto fd =
-          file_system_->OpenEntry(tree.directories[file.directory].fd->get(), file.name);
-      if (!fd.ok()) return Named(file.path, fd.status());
-      stat = file_system_->Stat(fd->get());
-    }
+    const auto fd = OpenListed(file_system_, tree, file);
+    if (!fd.ok()) return Named(file.path, fd.status());
+    const auto stat = file_system_->Stat((*fd)->get());
     if (!stat.ok()) return Named(file.path, stat.status());
     OpenFile& added = listed->files.emplace_back();
     added.path = file.path;
@@ -230,21 +228,16 @@ absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
   return absl::OkStatus();
 }
 
-absl::Status SnapshotReader::Open(const SourceTree& tree, size_t index, OpenFile* file) {
-  const TreeFile& listed = tree.files[index];
-  std::shared_ptr<const UniqueFd> entry = listed.fd;
-  if (entry == nullptr) {
-    auto fd = file_system_->OpenEntry(tree.directories[listed.directory].fd->get(), listed.name);
-    if (!fd.ok()) return fd.status();
-    entry = std::make_shared<const UniqueFd>(*std::move(fd));
-  }
+absl::Status SnapshotReader::Open(const SourceTree& tree, const TreeFile& listed, OpenFile* file) {
+  const auto entry = OpenListed(file_system_, tree, listed);
+  if (!entry.ok()) return entry.status();
   // Known to be a regular file before it is opened: opening some devices has effects.
-  const auto stat = file_system_->Stat(entry->get());
+  const auto stat = file_system_->Stat((*entry)->get());
   if (!stat.ok()) return stat.status();
   if (stat->kind != FileKind::kRegular || stat->id != file->stat.id) {
     return absl::NotFoundError("replaced while it was being read");
   }
-  auto fd = file_system_->OpenForReading(entry->get());
+  auto fd = file_system_->OpenForReading((*entry)->get());
   if (!fd.ok()) return fd.status();
   file->fd = *std::move(fd);
   return absl::OkStatus();
@@ -396,15 +389,12 @@ bool SnapshotReader::AsRemembered(const ResolvedPath& route, const Listed& liste
          });
 }
 
-bool SnapshotReader::StillTheSame(const ResolvedPath& route, const Listed& listed) {
-  const auto again = List(route);
-  if (!again.ok()) return false;
-  const auto same = [](const OpenFile& a, const OpenFile& b) {
-    return a.path == b.path && a.stat == b.stat;
+bool SnapshotReader::SameTree(const Listed& a, const Listed& b) {
+  const auto same = [](const OpenFile& file, const OpenFile& other) {
+    return file.path == other.path && file.stat == other.stat;
   };
-  return again->directories == listed.directories &&
-         std::equal(listed.files.begin(), listed.files.end(), again->files.begin(),
-                    again->files.end(), same);
+  return a.directories == b.directories &&
+         std::equal(a.files.begin(), a.files.end(), b.files.begin(), b.files.end(), same);
 }
 
 void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {

@@ -97,7 +97,7 @@ class SnapshotReader {
   std::vector<Violation> Refuse(Listed* listed) const;
   absl::StatusOr<Listed> List(const ResolvedPath& route);
   absl::Status StatAll(const SourceTree& tree, Listed* listed);
-  absl::Status Open(const SourceTree& tree, size_t index, OpenFile* file);
+  absl::Status Open(const SourceTree& tree, const TreeFile& listed, OpenFile* file);
   absl::Status ReadFile(bool as_it_is, int64_t* growth, OpenFile* file);
   absl::Status ReadUnchanged(OpenFile* file);
   // Takes what the file has beyond the size that it is said to have from `growth`.
@@ -117,7 +117,7 @@ class SnapshotReader {
   bool LeftAlone(const ResolvedPath& route, const Listed& listed, bool trusts_events) const;
   // True if the reading before found every directory and file as they are now.
   bool AsRemembered(const ResolvedPath& route, const Listed& listed) const;
-  bool StillTheSame(const ResolvedPath& route, const Listed& listed);
+  static bool SameTree(const Listed& a, const Listed& b);
   void Remember(const ResolvedPath& route, const Listed& listed);
   static Reading Finish(Listed listed, std::vector<Violation> violations);
 

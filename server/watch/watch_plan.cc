@@ -53,7 +53,7 @@ WatchPlan::Look WatchPlan::LookAgain() {
   // Watches are set by path: at rest, and while looking again, no descriptor is held for each
   // directory.
   for (TreeDirectory& directory : look.tree.directories) directory.fd.reset();
-  for (TreeFile& file : look.tree.files) file.fd.reset();
+  look.tree.single.reset();
   return look;
 }
 
