@@ -115,7 +115,9 @@ void AddGet(CLI::App* app, Invocation* invocation) {
       AddCommand(app, invocation, Command::kGet, "get",
                  "Print the files of a source, or one file byte for byte, whatever their size");
   AddSource(get, invocation);
-  get->add_option("PATH", invocation->paths, "Path of a file in it, as it stands: `*` is a star")
+  get->add_option("PATH", invocation->paths,
+                  "Path of a file in it, as it stands: `*` is a star. For one that begins "
+                  "with `-` write `get -- SOURCE PATH`")
       ->expected(0, 1)
       ->type_name("");
   AddVersion(get, "--version", &invocation->version,
