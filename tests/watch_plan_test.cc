@@ -22,10 +22,12 @@ class WatchPlanTest : public testing::Test {
  protected:
   std::string Path(const std::string& relative) { return directory_.Path(relative); }
 
-  std::unique_ptr<WatchPlan> PlanFor(const std::string& relative) {
+  std::unique_ptr<WatchPlan> PlanFor(const std::string& relative,
+                                     std::vector<std::string> link_roots = {}) {
     SourceConfig config;
     config.name = "s";
     config.path = Path(relative);
+    config.link_roots = std::move(link_roots);
     return std::make_unique<WatchPlan>(&file_system_, &guard_, &events_, config);
   }
 
@@ -146,17 +148,13 @@ TEST_F(WatchPlanTest, WriteToTheTargetOfALinkOutOfTheTreeIsAChange) {
   WriteFile(Path("shared/other.yaml"), "1");
   std::filesystem::create_directories(Path("source"));
   MakeLink("../shared/a.yaml", Path("source/a.yaml"));
-  SourceConfig config;
-  config.name = "s";
-  config.path = Path("source");
-  config.link_roots = {Path("shared")};
-  WatchPlan plan(&file_system_, &guard_, &events_, config);
-  ASSERT_TRUE(plan.Arm().agreed);
+  auto plan = PlanFor("source", {Path("shared")});
+  ASSERT_TRUE(plan->Arm().agreed);
   events_.Drain();
   WriteFile(Path("shared/other.yaml"), "2");
-  EXPECT_TRUE(Meanings(plan).empty());
+  EXPECT_TRUE(Meanings(*plan).empty());
   WriteFile(Path("shared/a.yaml"), "2");
-  const auto meanings = Meanings(plan);
+  const auto meanings = Meanings(*plan);
   ASSERT_FALSE(meanings.empty());
   EXPECT_EQ(meanings.back().what, EventMeaning::kClosed);
   EXPECT_TRUE(meanings.back().touched_all);
@@ -167,16 +165,12 @@ TEST_F(WatchPlanTest, RetargetedLinkRootIsAChange) {
   WriteFile(Path("two/a.yaml"), "1");
   MakeLink("one", Path("shared"));
   std::filesystem::create_directories(Path("source"));
-  SourceConfig config;
-  config.name = "s";
-  config.path = Path("source");
-  config.link_roots = {Path("shared")};
-  WatchPlan plan(&file_system_, &guard_, &events_, config);
-  ASSERT_TRUE(plan.Arm().agreed);
+  auto plan = PlanFor("source", {Path("shared")});
+  ASSERT_TRUE(plan->Arm().agreed);
   events_.Drain();
   MakeLink("two", Path("new"));
   std::filesystem::rename(Path("new"), Path("shared"));
-  const auto meanings = Meanings(plan);
+  const auto meanings = Meanings(*plan);
   ASSERT_FALSE(meanings.empty());
   EXPECT_EQ(meanings.back().what, EventMeaning::kChange);
   EXPECT_TRUE(meanings.back().directory_came_or_went);
