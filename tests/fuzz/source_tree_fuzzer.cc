@@ -94,13 +94,13 @@ class Scene {
   }
 
   // Where the descriptors of the tree really lead.
-  std::string PathOf(const SourceTree& tree, const TreeFile& file) const {
-    if (file.fd != nullptr) return file_system_.PathOf(file.fd->get());
-    return TreeOracle::Join(file_system_.PathOf(tree.directories[file.directory].fd->get()),
-                            file.name);
+  std::string PathOf(const SourceTree& tree, const TreeFile& file) {
+    const auto opened = OpenListed(&file_system_, tree, file);
+    Require(opened.ok(), "what was listed can be opened");
+    return file_system_.PathOf((*opened)->get());
   }
 
-  void Compare(const SourceTree& tree, const TreeOracle::Listing& expected) const {
+  void Compare(const SourceTree& tree, const TreeOracle::Listing& expected) {
     Require(tree.files.size() <= static_cast<size_t>(rules_.max_files) || tree.directories.empty(),
             "no more files than the limit");
     std::set<std::pair<std::string, std::string>> files;

@@ -157,9 +157,11 @@ class TreeOracle::Lister {
     const bool confined = std::any_of(roots_.begin(), roots_.end(), [&](const std::string& root) {
       return oracle_.entries_.at(root).kind == FileKind::kDirectory && IsInside(place.path, root);
     });
-    // This, and what leads in a circle, is refused whether included or not: what is in a directory
-    // is not known unless it is entered.
-    if (!confined) {
+    // A directory, and what leads in a circle, is refused whether included or not: what is in it is
+    // not known unless it is entered.
+    if (!confined && kind != FileKind::kDirectory) {
+      Refuse(path, "link.confinement");
+    } else if (!confined) {
       listing_.refusals.emplace(path, "link.confinement");
     } else if (kind == FileKind::kRegular) {
       File(path, place.path);
