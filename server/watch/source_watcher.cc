@@ -516,7 +516,7 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
 }
 
 std::optional<Debouncer::Due> SourceWatcher::NextReading(const Source& source) {
-  const std::optional<Debouncer::Due> due = source.debouncer.Next();
+  std::optional<Debouncer::Due> due = source.debouncer.Next();
   if (source.plan_at == Instant::Infinite() || !due.has_value()) return due;
   if (!source.route_holds) return std::nullopt;
   // A reading finds by itself what is in the tree: only its rest cannot be known without watches.
