@@ -204,6 +204,15 @@ TEST_F(ConfigLoaderTest, PipeThatNobodyWritesToIsRefusedAndOneThatSomebodyDoesIs
   EXPECT_THAT(config.sources, SizeIs(1));
 }
 
+TEST_F(ConfigLoaderTest, PipeThatSomebodyHoldsOpenAndDoesNotWriteToIsNotWaitedForForEver) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const UniqueFd reading(ends[0]);
+  const UniqueFd silent(ends[1]);
+  EXPECT_THAT(Errors({"--config", absl::StrCat("/proc/self/fd/", reading.get())}),
+              ElementsAre(HasSubstr("whoever writes to this pipe has not ended within")));
+}
+
 TEST_F(ConfigLoaderTest, ErrorsOfAFileComeInTheOrderOfItsLines) {
   WriteFile("c.yaml",
             "sources:\n"

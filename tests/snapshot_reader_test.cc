@@ -249,6 +249,20 @@ TEST_F(SnapshotReaderTest, FileAddedDuringTheReadingIsUnsettled) {
   EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kUnsettled);
 }
 
+TEST_F(SnapshotReaderTest, SecondLookThatFailsIsToldAndNotTakenForAChange) {
+  WriteFile(Path("s/a"), "1");
+  clock_.shift = absl::Seconds(1);
+  Configure("s");
+  int lists = 0;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string&) {
+    const bool second = call == HookedFileSystem::kList && ++lists == 2;
+    return second ? absl::ResourceExhaustedError("too many open files") : absl::OkStatus();
+  };
+  const Reading reading = Read(ReadCause::kSettled);
+  EXPECT_EQ(reading.result, Reading::kFailed);
+  EXPECT_THAT(std::string(reading.status.message()), HasSubstr("too many open files"));
+}
+
 TEST_F(SnapshotReaderTest, ForcedReadingTakesTheFirstPassAtRest) {
   WriteFile(Path("s/a"), "1");
   WriteFile(Path("s/b"), "1");
