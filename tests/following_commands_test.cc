@@ -425,6 +425,7 @@ TEST_F(FollowingCommandsTest, ExecWithASignalStartsOnceAndSignalsEachChange) {
   Play(SnapshotOf(App(2, {{"a", "2"}})));
   server_.EndStreams();
   EXPECT_TRUE(program->AwaitOutput("got 2\n"));
+  ASSERT_TRUE(server_.AwaitReports(2));  // the command is told first, and the stream ends next
   Play(SnapshotOf(App(3, {{"a", "3"}})));
   server_.EndStreams();
   EXPECT_TRUE(program->AwaitOutput("got 3\n"));
