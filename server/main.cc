@@ -33,8 +33,8 @@
 #include "server/history/history.h"
 #include "server/publish/offline_validation.h"
 #include "server/publish/publisher.h"
-#include "server/serve/admin_service.h"
 #include "server/serve/config_service.h"
+#include "server/serve/control_plane.h"
 #include "server/serve/grpc_log.h"
 #include "server/serve/grpc_server.h"
 #include "server/serve/health_reporter.h"
@@ -159,19 +159,17 @@ void Reload(const ConfigLoader& loader, const ServerConfig& running, const Clock
 // The servers on all addresses, the admin service where it is wanted.
 absl::StatusOr<std::vector<std::unique_ptr<GrpcServer>>> Listen(const ServerConfig& config,
                                                                 const DataPlane& data,
-                                                                AdminService* admin_service,
+                                                                ControlPlane* control,
                                                                 HealthReporter* health,
                                                                 Logger* log) {
   std::vector<std::unique_ptr<GrpcServer>> servers;
   for (const bool admin : {false, true}) {
     const std::vector<std::string>& addresses = admin ? config.admin_listen : config.listen;
     if (addresses.empty()) continue;
-    std::vector<grpc::Service*> more;
-    if (admin || config.admin) more.push_back(admin_service);
     auto server =
         GrpcServer::Start({addresses, admin ? "--admin-listen" : "--listen",
                            config.max_streams_per_connection, config.reflection_threads, log},
-                          data, more, health);
+                          data, admin || config.admin ? control : nullptr, health);
     if (!server.ok()) return server.status();
     servers.push_back(*std::move(server));
   }
@@ -245,13 +243,13 @@ int Serve(const ConfigLoader& loader, const ServerConfig& config, Logger* log) {
   };
 
   publisher.AwaitFirstReadings(kFirstReadings);
-  AdminService admin_service(&hub, &publisher);
+  ControlPlane control(&hub, &publisher);
   const auto metrics = MetricsListener::Start(
       config.metrics_listen,
       std::make_shared<Metrics>(&hub, &reloads, [&watcher] { return Rescans(watcher.rescans()); }));
   if (!metrics.ok()) return cannot_serve(metrics.status());
   const auto servers =
-      Listen(config, {&clock, &hub, &reloads, config.stall_timeout}, &admin_service, &health, log);
+      Listen(config, {&clock, &hub, &reloads, config.stall_timeout}, &control, &health, log);
   if (!servers.ok()) return cannot_serve(servers.status());
   LogReady(config, *servers, **metrics, log);
 

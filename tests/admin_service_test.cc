@@ -76,7 +76,7 @@ class AdminServiceTest : public testing::Test {
     hub_.Update(WaitingState());
     auto server =
         GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 100, 4},
-                          {&clock_, &hub_, &reloads_, absl::Seconds(30)}, {&service_}, &health_);
+                          {&clock_, &hub_, &reloads_, absl::Seconds(30)}, &plane_, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::ConfigAdminService::NewStub(
@@ -120,7 +120,7 @@ class AdminServiceTest : public testing::Test {
   RecordingControl control_;
   HealthReporter health_;
   const ConfigReloads reloads_{absl::UnixEpoch()};
-  AdminService service_{&hub_, &control_};
+  ControlPlane plane_{&hub_, &control_};
   std::unique_ptr<GrpcServer> server_;
   std::unique_ptr<v1::ConfigAdminService::Stub> stub_;
 };

@@ -21,7 +21,7 @@ namespace {
 class GrpcServerTest : public testing::Test {
  protected:
   absl::StatusOr<std::unique_ptr<GrpcServer>> Start(std::vector<std::string> listen) {
-    return GrpcServer::Start({std::move(listen), "--listen", 100, 4}, data_, {}, &health_);
+    return GrpcServer::Start({std::move(listen), "--listen", 100, 4}, data_, nullptr, &health_);
   }
   static grpc::Status ListSources(const std::string& address) {
     const auto stub = v1::ConfigService::NewStub(
@@ -57,8 +57,8 @@ TEST_F(GrpcServerTest, AddressInUseIsNamed) {
   ASSERT_TRUE(first.ok());
   const std::string taken = (*first)->addresses()[0];
   HealthReporter health;
-  const auto second =
-      GrpcServer::Start({{"127.0.0.1:0", taken}, "--admin-listen", 100, 4}, data_, {}, &health);
+  const auto second = GrpcServer::Start({{"127.0.0.1:0", taken}, "--admin-listen", 100, 4}, data_,
+                                        nullptr, &health);
   EXPECT_EQ(second.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(second.status().message().find(taken), absl::string_view::npos) << second.status();
   health_.Drain();
@@ -75,8 +75,8 @@ TEST_F(GrpcServerTest, ListensNoLongerOnceItIsShutDown) {
 }
 
 TEST_F(GrpcServerTest, FlagThatGaveTheAddressIsNamed) {
-  const auto server =
-      GrpcServer::Start({{"unix:/nowhere/socket"}, "--admin-listen", 100, 4}, data_, {}, &health_);
+  const auto server = GrpcServer::Start({{"unix:/nowhere/socket"}, "--admin-listen", 100, 4}, data_,
+                                        nullptr, &health_);
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
   const std::string message(server.status().message());
   EXPECT_EQ(message,
@@ -90,7 +90,7 @@ class UnixSocketTest : public GrpcServerTest {
  protected:
   // A server of its own, as one in another process would be.
   absl::StatusOr<std::unique_ptr<GrpcServer>> StartAnother() {
-    return GrpcServer::Start({{address_}, "--listen", 100, 4}, data_, {}, &other_health_);
+    return GrpcServer::Start({{address_}, "--listen", 100, 4}, data_, nullptr, &other_health_);
   }
   // As a server leaves it that is killed.
   void LeaveSocket() const {

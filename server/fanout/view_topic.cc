@@ -31,12 +31,12 @@ void ViewTopic::End(const absl::Status& status) {
 
 void ViewTopic::Subscribe(const std::shared_ptr<Subscriber>& subscriber) {
   MutexLock lock(&mu_);
-  subscribers_[subscriber.get()] = subscriber;
+  subscribers_.Add(subscriber);
 }
 
 void ViewTopic::Unsubscribe(const Subscriber* subscriber) {
   MutexLock lock(&mu_);
-  subscribers_.erase(subscriber);
+  subscribers_.Remove(subscriber);
 }
 
 bool ViewTopic::HasSubscribers() const {
@@ -46,12 +46,7 @@ bool ViewTopic::HasSubscribers() const {
 
 std::vector<std::shared_ptr<Subscriber>> ViewTopic::Subscribers() const {
   MutexLock lock(&mu_);
-  std::vector<std::shared_ptr<Subscriber>> living;
-  living.reserve(subscribers_.size());
-  for (const auto& [address, subscriber] : subscribers_) {
-    if (auto alive = subscriber.lock()) living.push_back(std::move(alive));
-  }
-  return living;
+  return subscribers_.Living();
 }
 
 }  // namespace confstream

@@ -7,23 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "server/base/mutex.h"
+#include "server/fanout/subscriber_set.h"
 #include "server/fanout/view.h"
 #include "server/fanout/view_history.h"
 #include "server/fanout/view_state.h"
 
 namespace confstream {
-
-// Somebody who wants to know that there is something new. Called on the delivery thread, without
-// any lock held.
-class Subscriber {
- public:
-  virtual ~Subscriber() = default;
-  // Must not block. May be called without need.
-  virtual void Wake() = 0;
-};
 
 // Thread-safe. Calls nobody.
 class ViewTopic {
@@ -55,8 +46,7 @@ class ViewTopic {
   ViewHistory history_;
   mutable Mutex mu_;
   ViewState state_ ABSL_GUARDED_BY(mu_);
-  absl::flat_hash_map<const Subscriber*, std::weak_ptr<Subscriber>> subscribers_
-      ABSL_GUARDED_BY(mu_);
+  SubscriberSet subscribers_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace confstream

@@ -1,67 +1,29 @@
-// The control plane: confstream.v1.ConfigAdminService.
+// The control plane's calls: confstream.v1.ConfigAdminService.
 
 #ifndef CONFSTREAM_SERVER_SERVE_ADMIN_SERVICE_H_
 #define CONFSTREAM_SERVER_SERVE_ADMIN_SERVICE_H_
 
-#include <grpcpp/grpcpp.h>
+#include <memory>
 
-#include <functional>
-
-#include "absl/status/status.h"
 #include "confstream/v1/admin_service.grpc.pb.h"
 #include "server/base/worker_pool.h"
-#include "server/fanout/watch_hub.h"
-#include "server/snapshot/source_control.h"
+#include "server/serve/call_queue.h"
+#include "server/serve/control_plane.h"
 
 namespace confstream {
 
-// Answers questions from what the hub knows; what changes a source, and may wait for it, runs on
-// threads of its own. Thread-safe.
-class AdminService final : public v1::ConfigAdminService::CallbackService {
+// What may take long, or wait for a source, is answered on threads of its own. Each server has one
+// of its own. Thread-compatible: the server owns it.
+class AdminService final : public v1::ConfigAdminService::AsyncService {
  public:
-  // Both outlive the service.
-  AdminService(WatchHub* hub, SourceControl* control);
+  // `plane` outlives it.
+  explicit AdminService(ControlPlane* plane);
 
-  grpc::ServerUnaryReactor* ListSnapshots(grpc::CallbackServerContext* context,
-                                          const v1::ListSnapshotsRequest* request,
-                                          v1::ListSnapshotsResponse* response) override;
-  grpc::ServerUnaryReactor* DiffSnapshots(grpc::CallbackServerContext* context,
-                                          const v1::DiffSnapshotsRequest* request,
-                                          v1::DiffSnapshotsResponse* response) override;
-  grpc::ServerReadReactor<v1::ValidateSnapshotRequest>* ValidateSnapshot(
-      grpc::CallbackServerContext* context, v1::ValidateSnapshotResponse* response) override;
-  grpc::ServerUnaryReactor* RollbackSnapshot(grpc::CallbackServerContext* context,
-                                             const v1::RollbackSnapshotRequest* request,
-                                             v1::RollbackSnapshotResponse* response) override;
-  grpc::ServerUnaryReactor* UnpinSource(grpc::CallbackServerContext* context,
-                                        const v1::UnpinSourceRequest* request,
-                                        v1::UnpinSourceResponse* response) override;
-  grpc::ServerUnaryReactor* ReloadSource(grpc::CallbackServerContext* context,
-                                         const v1::ReloadSourceRequest* request,
-                                         v1::ReloadSourceResponse* response) override;
-  grpc::ServerUnaryReactor* ListWatchers(grpc::CallbackServerContext* context,
-                                         const v1::ListWatchersRequest* request,
-                                         v1::ListWatchersResponse* response) override;
-  grpc::ServerUnaryReactor* ListEvents(grpc::CallbackServerContext* context,
-                                       const v1::ListEventsRequest* request,
-                                       v1::ListEventsResponse* response) override;
+  // Asks for calls from now on. REQUIRES: its server has started, and ends before this.
+  void Serve(const std::shared_ptr<CallQueue>& queue);
 
  private:
-  absl::Status List(const v1::ListSnapshotsRequest& request,
-                    v1::ListSnapshotsResponse* response) const;
-  absl::Status Diff(const v1::DiffSnapshotsRequest& request,
-                    v1::DiffSnapshotsResponse* response) const;
-  absl::Status Rollback(const v1::RollbackSnapshotRequest& request,
-                        v1::RollbackSnapshotResponse* response);
-  absl::Status ListStreams(const v1::ListWatchersRequest& request,
-                           v1::ListWatchersResponse* response) const;
-  // Runs `work` on one of `threads`, unless the caller has left by then, and finishes the call with
-  // what it returns.
-  static grpc::ServerUnaryReactor* RunOn(WorkerPool* threads, grpc::CallbackServerContext* context,
-                                         std::function<absl::Status()> work);
-
-  WatchHub* const hub_;
-  SourceControl* const control_;
+  ControlPlane* const plane_;
   WorkerPool control_threads_;
   WorkerPool reload_threads_;  // apart: a reading may be waited for long
 };

@@ -12,11 +12,13 @@
 #include "server/fanout/view_snapshot.h"
 #include "server/serve/grpc_status.h"
 #include "server/serve/paging.h"
+#include "server/serve/unary_call.h"
 #include "server/serve/watch_request.h"
 
 namespace confstream {
 namespace {
 
+constexpr int kThreads = 2;
 constexpr size_t kListedViolations = 10;
 
 void FillConfigStatus(const ConfigStatus& status, v1::ConfigStatus* message) {
@@ -65,29 +67,30 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> FindVersion(const SourceState& s
 
 }  // namespace
 
-grpc::ServerUnaryReactor* ConfigService::GetSnapshot(grpc::CallbackServerContext* context,
-                                                     const v1::GetSnapshotRequest* request,
-                                                     v1::GetSnapshotResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(Get(*request, response)));
-  return reactor;
-}
+ConfigService::ConfigService(const DataPlane& data)
+    : hub_(data.hub),
+      reloads_(data.reloads),
+      watch_context_{this, data.clock, data.hub, data.stall_timeout},
+      threads_(kThreads) {}
 
-grpc::ServerUnaryReactor* ConfigService::ReportOutcome(grpc::CallbackServerContext* context,
-                                                       const v1::ReportOutcomeRequest* request,
-                                                       v1::ReportOutcomeResponse* /*response*/) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(hub_->ReportOutcome(request->watch_id(), request->version(),
-                                                   request->outcome(), request->reason())));
-  return reactor;
-}
-
-grpc::ServerUnaryReactor* ConfigService::ListSources(grpc::CallbackServerContext* context,
-                                                     const v1::ListSourcesRequest* request,
-                                                     v1::ListSourcesResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(List(*request, response)));
-  return reactor;
+void ConfigService::Serve(const std::shared_ptr<CallQueue>& queue) {
+  WatchStream::Accept(&watch_context_, queue);
+  ServeUnary(
+      queue, this, &ConfigService::RequestGetSnapshot,
+      [this](const grpc::ServerContext& /*context*/, const v1::GetSnapshotRequest& request,
+             v1::GetSnapshotResponse* response) { return Get(request, response); },
+      &threads_);
+  ServeUnary(
+      queue, this, &ConfigService::RequestListSources,
+      [this](const grpc::ServerContext& /*context*/, const v1::ListSourcesRequest& request,
+             v1::ListSourcesResponse* response) { return List(request, response); },
+      &threads_);
+  ServeUnary(queue, this, &ConfigService::RequestReportOutcome,
+             [this](const grpc::ServerContext& /*context*/, const v1::ReportOutcomeRequest& request,
+                    v1::ReportOutcomeResponse* /*response*/) {
+               return hub_->ReportOutcome(request.watch_id(), request.version(), request.outcome(),
+                                          request.reason());
+             });
 }
 
 absl::Status ConfigService::Get(const v1::GetSnapshotRequest& request,

@@ -5,43 +5,40 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <memory>
+
 #include "absl/time/time.h"
 #include "confstream/v1/config_service.grpc.pb.h"
 #include "server/base/clock.h"
 #include "server/base/config_reloads.h"
+#include "server/base/worker_pool.h"
 #include "server/fanout/watch_hub.h"
+#include "server/serve/call_queue.h"
+#include "server/serve/watch_stream.h"
 
 namespace confstream {
 
-// Watch is a raw method, whose messages are encoded once for all streams of a view, and
-// asynchronous: WatchStream asks for its calls.
-using ConfigServiceBase =
-    v1::ConfigService::WithRawMethod_Watch<v1::ConfigService::WithCallbackMethod_GetSnapshot<
-        v1::ConfigService::WithCallbackMethod_ReportOutcome<
-            v1::ConfigService::WithCallbackMethod_ListSources<v1::ConfigService::Service>>>>;
+// Watch is a raw method, whose messages are encoded once for all streams of a view.
+using ConfigServiceBase = v1::ConfigService::WithRawMethod_Watch<
+    v1::ConfigService::WithAsyncMethod_GetSnapshot<v1::ConfigService::WithAsyncMethod_ReportOutcome<
+        v1::ConfigService::WithAsyncMethod_ListSources<v1::ConfigService::Service>>>>;
 
 // What it answers from.
 struct DataPlane {
   const Clock* clock;
   WatchHub* hub;
   const ConfigReloads* reloads;
-  absl::Duration stall_timeout;  // as WatchStreamContext
+  absl::Duration stall_timeout;  // a stream whose reader takes no message for so long is cancelled
 };
 
-// Answers from what the hub knows; nothing here waits. Each server has one of its own. Thread-safe.
+// Answers from what the hub knows. Each server has one of its own. Thread-compatible: the server
+// owns it.
 class ConfigService final : public ConfigServiceBase {
  public:
-  explicit ConfigService(const DataPlane& data) : hub_(data.hub), reloads_(data.reloads) {}
+  explicit ConfigService(const DataPlane& data);
 
-  grpc::ServerUnaryReactor* GetSnapshot(grpc::CallbackServerContext* context,
-                                        const v1::GetSnapshotRequest* request,
-                                        v1::GetSnapshotResponse* response) override;
-  grpc::ServerUnaryReactor* ReportOutcome(grpc::CallbackServerContext* context,
-                                          const v1::ReportOutcomeRequest* request,
-                                          v1::ReportOutcomeResponse* response) override;
-  grpc::ServerUnaryReactor* ListSources(grpc::CallbackServerContext* context,
-                                        const v1::ListSourcesRequest* request,
-                                        v1::ListSourcesResponse* response) override;
+  // Asks for calls from now on. REQUIRES: its server has started, and ends before this.
+  void Serve(const std::shared_ptr<CallQueue>& queue);
 
  private:
   absl::Status Get(const v1::GetSnapshotRequest& request, v1::GetSnapshotResponse* response) const;
@@ -49,6 +46,8 @@ class ConfigService final : public ConfigServiceBase {
 
   WatchHub* const hub_;
   const ConfigReloads* const reloads_;
+  const WatchStreamContext watch_context_;
+  WorkerPool threads_;  // answer what may take long
 };
 
 }  // namespace confstream

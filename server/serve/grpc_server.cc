@@ -2,7 +2,6 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 #include <grpcpp/resource_quota.h>
 
 #include <utility>
@@ -59,12 +58,17 @@ void SetLimits(const GrpcServerOptions& options, grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
-    const GrpcServerOptions& options, const DataPlane& data,
-    const std::vector<grpc::Service*>& more, HealthReporter* health) {
-  grpc::EnableDefaultHealthCheckService(true);
+GrpcServer::GrpcServer(const DataPlane& data, ControlPlane* control, HealthReporter* health)
+    : config_service_(data),
+      admin_service_(control == nullptr ? nullptr : std::make_unique<AdminService>(control)),
+      health_service_(health) {}
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOptions& options,
+                                                              const DataPlane& data,
+                                                              ControlPlane* control,
+                                                              HealthReporter* health) {
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
-  std::unique_ptr<GrpcServer> server(new GrpcServer(data));
+  std::unique_ptr<GrpcServer> server(new GrpcServer(data, control, health));
   if (absl::Status listening = server->Listen(options); !listening.ok()) return listening;
 
   grpc::ServerBuilder builder;
@@ -73,13 +77,13 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
   server->connections_ = builder.experimental().AddExternalConnectionAcceptor(
       Experimental::ExternalConnectionType::FROM_FD, grpc::InsecureServerCredentials());
   builder.RegisterService(&server->config_service_);
-  for (grpc::Service* service : more) builder.RegisterService(service);
-  server->watch_queue_ = std::make_shared<WatchQueue>(builder.AddCompletionQueue());
+  if (server->admin_service_ != nullptr) builder.RegisterService(server->admin_service_.get());
+  builder.RegisterService(&server->health_service_);
+  server->queue_ = std::make_shared<CallQueue>(builder.AddCompletionQueue());
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return absl::FailedPreconditionError("the gRPC server cannot start; the lines above say why");
   }
-  health->Start(server->server_->GetHealthCheckService());
   // Not before gRPC has started: it would lose the connections.
   auto acceptor = ConnectionAcceptor::Start(
       server->Listeners(),
@@ -92,8 +96,10 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(
       &server->clock_, options.log);
   if (!acceptor.ok()) return acceptor.status();
   server->acceptor_ = *std::move(acceptor);
-  WatchStream::Accept(&server->watch_context_, server->watch_queue_);
-  server->watch_queue_->Start();
+  server->config_service_.Serve(server->queue_);
+  if (server->admin_service_ != nullptr) server->admin_service_->Serve(server->queue_);
+  server->health_service_.Serve(server->queue_);
+  server->queue_->Start();
   return server;
 }
 
@@ -135,7 +141,7 @@ bool GrpcServer::Shutdown(absl::Duration grace) {
     ending_ = std::thread([this, deadline = absl::ToChronoTime(absl::Now() + grace)] {
       server_->Shutdown(deadline);
       server_->Wait();
-      watch_queue_->Shutdown();
+      queue_->Shutdown();
       MutexLock lock(&mu_);
       ended_ = true;
       ended_changed_.NotifyAll();

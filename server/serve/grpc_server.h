@@ -1,4 +1,4 @@
-// A gRPC server with what it offers: services of ours, health and reflection.
+// A gRPC server with what it offers: the data plane, the control plane, health and reflection.
 
 #ifndef CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
 #define CONFSTREAM_SERVER_SERVE_GRPC_SERVER_H_
@@ -16,12 +16,14 @@
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/base/unique_fd.h"
+#include "server/serve/admin_service.h"
+#include "server/serve/call_queue.h"
 #include "server/serve/config_service.h"
 #include "server/serve/connection_acceptor.h"
+#include "server/serve/control_plane.h"
 #include "server/serve/health_reporter.h"
+#include "server/serve/health_service.h"
 #include "server/serve/unix_socket.h"
-#include "server/serve/watch_queue.h"
-#include "server/serve/watch_stream.h"
 
 namespace confstream {
 
@@ -36,11 +38,12 @@ struct GrpcServerOptions {
 // Serves from Start() to Shutdown(). Thread-compatible: main owns it.
 class GrpcServer {
  public:
-  // Listens on every address. FAILED_PRECONDITION names the one that cannot be had, and what to do.
-  // Offers ConfigService from `data`, and `more`. The pointers must outlive the server.
+  // Listens on every address, and offers ConfigService from `data`, health, and, unless `control`
+  // is null, ConfigAdminService. FAILED_PRECONDITION names the address that cannot be had, and what
+  // to do. The pointers must outlive the server.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcServerOptions& options,
                                                            const DataPlane& data,
-                                                           const std::vector<grpc::Service*>& more,
+                                                           ControlPlane* control,
                                                            HealthReporter* health);
   ~GrpcServer();
 
@@ -53,9 +56,7 @@ class GrpcServer {
   bool Shutdown(absl::Duration grace);
 
  private:
-  explicit GrpcServer(const DataPlane& data)
-      : config_service_(data),
-        watch_context_{&config_service_, data.clock, data.hub, data.stall_timeout} {}
+  GrpcServer(const DataPlane& data, ControlPlane* control, HealthReporter* health);
 
   absl::Status Listen(const GrpcServerOptions& options);
   // The sockets that connections come by.
@@ -63,12 +64,13 @@ class GrpcServer {
 
   const SystemClock clock_{};
   ConfigService config_service_;
-  const WatchStreamContext watch_context_;
+  std::unique_ptr<AdminService> admin_service_;  // null: not offered
+  HealthService health_service_;
   std::vector<std::string> addresses_;
   std::vector<UniqueFd> tcp_sockets_;
   std::vector<UnixSocket> unix_sockets_;
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> connections_;  // gRPC's entrance
-  std::shared_ptr<WatchQueue> watch_queue_;
+  std::shared_ptr<CallQueue> queue_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;
 

@@ -1,63 +1,90 @@
 #include "server/serve/health_reporter.h"
 
-#include <grpcpp/health_check_service_interface.h>
-
 #include <algorithm>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 
 namespace confstream {
 namespace {
 
 constexpr char kServiceName[] = "confstream.v1.ConfigService";
+constexpr char kSourcePrefix[] = "source/";
 
 }  // namespace
 
-void HealthReporter::RemoveSource(const std::string& name) {
-  MutexLock lock(&mu_);
-  if (sources_.erase(name) == 0) return;
-  for (auto* health : health_) health->SetServingStatus(absl::StrCat("source/", name), false);
-  ReportServiceLocked();
-}
-
 void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
-  MutexLock lock(&mu_);
-  const Source now = {state->required, state->snapshot != nullptr};
-  const auto [found, is_new] = sources_.try_emplace(state->source, now);
-  const Source before = std::exchange(found->second, now);
-  if (!is_new && before.required == now.required && before.holds_snapshot == now.holds_snapshot) {
-    return;
+  {
+    MutexLock lock(&mu_);
+    const Source now = {state->required, state->snapshot != nullptr};
+    const auto [found, is_new] = sources_.try_emplace(state->source, now);
+    const Source before = std::exchange(found->second, now);
+    if (!is_new && before.required == now.required && before.holds_snapshot == now.holds_snapshot) {
+      return;
+    }
   }
-  ReportLocked(found->first, now);
-  ReportServiceLocked();
+  WakeSubscribers();
 }
 
-void HealthReporter::Start(grpc::HealthCheckServiceInterface* health) {
-  MutexLock lock(&mu_);
-  health_.push_back(health);
-  health->SetServingStatus("", true);
-  for (const auto& [name, source] : sources_) ReportLocked(name, source);
-  ReportServiceLocked();
+void HealthReporter::RemoveSource(const std::string& name) {
+  {
+    MutexLock lock(&mu_);
+    if (sources_.erase(name) == 0) return;
+  }
+  WakeSubscribers();
 }
 
 void HealthReporter::Drain() {
-  MutexLock lock(&mu_);
-  for (auto* health : health_) health->Shutdown();
-  health_.clear();
-}
-
-void HealthReporter::ReportLocked(const std::string& name, const Source& source) {
-  for (auto* health : health_) {
-    health->SetServingStatus(absl::StrCat("source/", name), source.holds_snapshot);
+  {
+    MutexLock lock(&mu_);
+    draining_ = true;
   }
+  WakeSubscribers();
 }
 
-void HealthReporter::ReportServiceLocked() {
-  const bool serving = std::all_of(sources_.begin(), sources_.end(), [](const auto& entry) {
-    return !entry.second.required || entry.second.holds_snapshot;
-  });
-  for (auto* health : health_) health->SetServingStatus(kServiceName, serving);
+HealthReporter::Health HealthReporter::Of(const std::string& service) const {
+  MutexLock lock(&mu_);
+  bool serving = false;
+  if (service.empty()) {
+    serving = true;
+  } else if (service == kServiceName) {
+    serving = std::all_of(sources_.begin(), sources_.end(), [](const auto& entry) {
+      return !entry.second.required || entry.second.holds_snapshot;
+    });
+  } else {
+    absl::string_view name = service;
+    if (!absl::ConsumePrefix(&name, kSourcePrefix)) return Health::kUnknownService;
+    const auto found = sources_.find(std::string(name));
+    if (found == sources_.end()) return Health::kUnknownService;
+    serving = found->second.holds_snapshot;
+  }
+  return serving && !draining_ ? Health::kServing : Health::kNotServing;
+}
+
+bool HealthReporter::draining() const {
+  MutexLock lock(&mu_);
+  return draining_;
+}
+
+void HealthReporter::Subscribe(const std::shared_ptr<Subscriber>& subscriber) {
+  MutexLock lock(&mu_);
+  subscribers_.Add(subscriber);
+}
+
+void HealthReporter::Unsubscribe(const Subscriber* subscriber) {
+  MutexLock lock(&mu_);
+  subscribers_.Remove(subscriber);
+}
+
+void HealthReporter::WakeSubscribers() {
+  std::vector<std::shared_ptr<Subscriber>> living;
+  {
+    MutexLock lock(&mu_);
+    living = subscribers_.Living();
+  }
+  for (const auto& subscriber : living) subscriber->Wake();
 }
 
 }  // namespace confstream

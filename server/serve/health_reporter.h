@@ -1,4 +1,4 @@
-// Tells the health service (grpc.health.v1) what the sources mean for it.
+// What the sources mean for the health of the server.
 
 #ifndef CONFSTREAM_SERVER_SERVE_HEALTH_REPORTER_H_
 #define CONFSTREAM_SERVER_SERVE_HEALTH_REPORTER_H_
@@ -6,32 +6,34 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "server/base/mutex.h"
+#include "server/fanout/subscriber_set.h"
 #include "server/snapshot/source_state.h"
-
-namespace grpc {
-class HealthCheckServiceInterface;
-}
 
 namespace confstream {
 
-// Services: "" is SERVING from ready to drain; "confstream.v1.ConfigService" once every required
-// source holds a snapshot; "source/NAME" while source NAME holds one. A source that is DEGRADED
-// takes nothing away: a bad ConfigMap must not evict the server that still serves the good one.
-// Thread-safe.
+// Services: "" is SERVING until the server drains; "confstream.v1.ConfigService" once every
+// required source holds a snapshot; "source/NAME" while source NAME holds one. A source that is
+// DEGRADED takes nothing away: a bad ConfigMap must not evict the server that still serves the good
+// one. Thread-safe.
 class HealthReporter final : public SourceStateSink {
  public:
+  enum class Health { kUnknownService, kServing, kNotServing };
+
   // A source is known from its first state on.
   void Update(std::shared_ptr<const SourceState> state) override;
   // REQUIRES: no state of the source is under way.
   void RemoveSource(const std::string& name);
-
-  // From now on reports to `health`, too, which must live until Drain() has returned.
-  void Start(grpc::HealthCheckServiceInterface* health);
-  // Reports NOT_SERVING for everything, for good.
+  // From now on nothing is serving.
   void Drain();
+
+  Health Of(const std::string& service) const;
+  bool draining() const;
+
+  // The subscriber is woken when the health of something may have changed.
+  void Subscribe(const std::shared_ptr<Subscriber>& subscriber);
+  void Unsubscribe(const Subscriber* subscriber);
 
  private:
   struct Source {
@@ -39,13 +41,12 @@ class HealthReporter final : public SourceStateSink {
     bool holds_snapshot = false;
   };
 
-  void ReportLocked(const std::string& name, const Source& source)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void ReportServiceLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WakeSubscribers();
 
-  Mutex mu_;
-  std::vector<grpc::HealthCheckServiceInterface*> health_ ABSL_GUARDED_BY(mu_);
+  mutable Mutex mu_;
   std::map<std::string, Source> sources_ ABSL_GUARDED_BY(mu_);
+  bool draining_ ABSL_GUARDED_BY(mu_) = false;
+  SubscriberSet subscribers_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace confstream

@@ -16,29 +16,48 @@ constexpr size_t kMaxViolations = 100;
 
 }  // namespace
 
-void ValidateCall::OnReadDone(bool ok) {
-  if (!ok) {
-    if (cancelled_) {
-      Finish(ToGrpcStatus(absl::CancelledError("the caller has left")));
-      return;
-    }
-    // Checking may take long: not on gRPC's thread.
-    threads_->Submit([this] {
-      Finish(ToGrpcStatus(cancelled_ ? absl::CancelledError("the caller has left") : Check()));
-    });
+void ValidateCall::Accept(const Context& context, const std::shared_ptr<CallQueue>& queue) {
+  std::shared_ptr<ValidateCall> call(new ValidateCall(context, queue));
+  context.service->RequestValidateSnapshot(call->context(), &call->reader_, queue->completions(),
+                                           queue->completions(), call->CallTag());
+}
+
+void ValidateCall::OnCall() {
+  Accept(context_, queue());
+  Read();
+}
+
+void ValidateCall::OnOperation(bool ok) {
+  if (finishing_) return;
+  if (!ok) {  // all parts have come, or the caller has left
+    finishing_ = true;
+    // Checking may take long: not on the queue's thread.
+    DoOn(
+        context_.threads, [this] { return Check(); },
+        [this](const absl::Status& status) { Finish(status); });
     return;
   }
-  const absl::Status taken = Take();
-  if (!taken.ok()) {
-    Finish(ToGrpcStatus(taken));
+  if (const absl::Status taken = Take(); !taken.ok()) {
+    finishing_ = true;
+    Finish(taken);
     return;
   }
-  StartRead(&request_);
+  Read();
+}
+
+void ValidateCall::Read() { reader_.Read(&request_, OperationTag()); }
+
+void ValidateCall::Finish(const absl::Status& status) {
+  if (status.ok()) {
+    reader_.Finish(response_, grpc::Status::OK, OperationTag());
+  } else {
+    reader_.FinishWithError(ToGrpcStatus(status), OperationTag());
+  }
 }
 
 absl::Status ValidateCall::Take() {
   if (files_ == nullptr) {
-    auto config = control_->Config(request_.source());
+    auto config = context_.control->Config(request_.source());
     if (!config.ok()) return config.status();
     source_ = request_.source();
     files_ = std::make_unique<CandidateFiles>(*config);
@@ -58,15 +77,15 @@ absl::Status ValidateCall::Check() {
   if (!whole.ok()) return whole;
   result.total = static_cast<int64_t>(result.violations.size());
   if (result.total == 0) {
-    auto checked = control_->DryRun(source_, std::move(generation));
+    auto checked = context_.control->DryRun(source_, std::move(generation));
     if (!checked.ok()) return checked.status();
     result = *std::move(checked);
-    response_->set_digest(result.digest.Text());
+    response_.set_digest(result.digest.Text());
   }
-  response_->set_valid(result.total == 0);
-  response_->set_violations_total(result.total);
+  response_.set_valid(result.total == 0);
+  response_.set_violations_total(result.total);
   for (size_t i = 0; i < std::min(kMaxViolations, result.violations.size()); ++i) {
-    FillViolation(result.violations[i], response_->add_violations());
+    FillViolation(result.violations[i], response_.add_violations());
   }
   return absl::OkStatus();
 }

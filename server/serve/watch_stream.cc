@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/hash/hash.h"
 #include "confstream/v1/config_service.pb.h"
 #include "server/serve/config_service.h"
 #include "server/serve/grpc_status.h"
@@ -26,7 +27,7 @@ grpc::Slice SharedSlice(const std::shared_ptr<const std::string>& bytes) {
 }  // namespace
 
 void WatchStream::Accept(const WatchStreamContext* context,
-                         const std::shared_ptr<WatchQueue>& queue) {
+                         const std::shared_ptr<CallQueue>& queue) {
   std::shared_ptr<WatchStream> stream(new WatchStream(context, queue));
   stream->self_ = stream;
   Call& call = *stream->call_;
@@ -58,6 +59,7 @@ absl::Status WatchStream::Open() {
   absl::StatusOr<WatchSpec> spec = ParseWatchRequest(message);
   if (!spec.ok()) return spec.status();
   spec->peer = call_->context.peer();
+  connection_ = absl::HashOf(spec->peer);
   auto session = context_.hub->Open(*std::move(spec), self_);
   if (!session.ok()) return session.status();
   session_ = *std::move(session);

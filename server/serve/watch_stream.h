@@ -7,13 +7,14 @@
 #include <grpcpp/support/async_stream.h>
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/fanout/watch_hub.h"
 #include "server/fanout/watch_session.h"
-#include "server/serve/watch_queue.h"
+#include "server/serve/call_queue.h"
 
 namespace confstream {
 
@@ -31,25 +32,17 @@ struct WatchStreamContext {
 // with the call; wake-ups under way may keep the object a little longer, and then do nothing. Lives
 // on the queue's thread, but for Wake(), which is thread-safe.
 class WatchStream final : public Subscriber,
-                          public WatchQueue::Guest,
+                          public CallQueue::Guest,
                           public std::enable_shared_from_this<WatchStream> {
  public:
   // Serves the next call, and has the one after it served in the same way. Thread-safe.
-  static void Accept(const WatchStreamContext* context, const std::shared_ptr<WatchQueue>& queue);
+  static void Accept(const WatchStreamContext* context, const std::shared_ptr<CallQueue>& queue);
 
   void Wake() override;
+  uint64_t connection() const override { return connection_; }
   void Run() override;
 
  private:
-  template <void (WatchStream::*method)(bool)>
-  class Tag final : public CompletionTag {
-   public:
-    explicit Tag(WatchStream* stream) : stream_(stream) {}
-    void Complete(bool ok) override { (stream_->*method)(ok); }
-
-   private:
-    WatchStream* const stream_;
-  };
   // gRPC's part, which must not outlive its server.
   struct Call {
     grpc::ServerContext context;
@@ -57,7 +50,7 @@ class WatchStream final : public Subscriber,
     grpc::ServerAsyncWriter<grpc::ByteBuffer> writer{&context};
   };
 
-  WatchStream(const WatchStreamContext* context, std::shared_ptr<WatchQueue> queue)
+  WatchStream(const WatchStreamContext* context, std::shared_ptr<CallQueue> queue)
       : context_(*context), queue_(std::move(queue)) {}
 
   void OnCall(bool ok);
@@ -72,13 +65,14 @@ class WatchStream final : public Subscriber,
   void Release();
 
   const WatchStreamContext& context_;
-  const std::shared_ptr<WatchQueue> queue_;
+  const std::shared_ptr<CallQueue> queue_;
   std::shared_ptr<WatchStream> self_;                      // until Release()
   std::unique_ptr<Call> call_ = std::make_unique<Call>();  // likewise
-  Tag<&WatchStream::OnCall> call_tag_{this};
-  Tag<&WatchStream::OnOperation> operation_tag_{this};
-  Tag<&WatchStream::OnDone> done_tag_{this};
+  MethodTag<WatchStream, &WatchStream::OnCall> call_tag_{this};
+  MethodTag<WatchStream, &WatchStream::OnOperation> operation_tag_{this};
+  MethodTag<WatchStream, &WatchStream::OnDone> done_tag_{this};
   std::atomic<bool> posted_{false};
+  uint64_t connection_ = 0;  // hash of the peer
 
   std::unique_ptr<WatchSession> session_;  // null: not open yet, refused, or closed
   bool writing_ = false;                   // or finishing: an operation is under way

@@ -8,7 +8,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
-#include "server/fanout/view_topic.h"
+#include "server/fanout/subscriber_set.h"
 
 namespace confstream {
 

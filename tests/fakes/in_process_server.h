@@ -27,7 +27,7 @@ class InProcessServer {
   explicit InProcessServer(absl::Duration stall_timeout = absl::Seconds(30)) {
     hub_.Update(WaitingState());
     auto server = GrpcServer::Start({{"127.0.0.1:0"}, "--listen", 10000, 4},
-                                    {&clock_, &hub_, &reloads_, stall_timeout}, {}, &health_);
+                                    {&clock_, &hub_, &reloads_, stall_timeout}, nullptr, &health_);
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     stub_ = v1::ConfigService::NewStub(Connect());
@@ -51,6 +51,7 @@ class InProcessServer {
   }
 
   WatchHub& hub() { return hub_; }
+  HealthReporter& health() { return health_; }
   ConfigReloads& reloads() { return reloads_; }
   GrpcServer& server() { return *server_; }
   v1::ConfigService::Stub& stub() { return *stub_; }

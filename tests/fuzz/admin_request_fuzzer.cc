@@ -4,19 +4,16 @@
 //   watchers SOURCE PAGE_SIZE TOKEN
 // TOKEN is as it is, or `=A,B`: the token of these texts.
 
-#include <grpcpp/test/default_reactor_test_peer.h>
-
 #include <memory>
 #include <set>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "server/serve/admin_service.h"
+#include "server/serve/control_plane.h"
 #include "server/serve/paging.h"
 #include "tests/fakes/counting_subscriber.h"
 #include "tests/fakes/fake_clock.h"
@@ -78,18 +75,7 @@ class Server {
     }
   }
 
-  // Calls the method and returns its answer.
-  template <typename Request, typename Response>
-  grpc::Status Call(grpc::ServerUnaryReactor* (AdminService::*method)(grpc::CallbackServerContext*,
-                                                                      const Request*, Response*),
-                    const Request& request, Response* response) {
-    grpc::CallbackServerContext context;
-    const grpc::testing::DefaultReactorTestPeer peer(&context);
-    (service_.*method)(&context, &request, response);
-    // gRPC's callback comes a moment before it is done with `context`; this is told after.
-    while (!peer.test_status_set()) std::this_thread::yield();
-    return peer.test_status();
-  }
+  const ControlPlane& plane() const { return plane_; }
 
  private:
   FakeClock clock_;
@@ -98,7 +84,7 @@ class Server {
   std::vector<std::shared_ptr<CountingSubscriber>> subscribers_;
   std::vector<std::unique_ptr<WatchSession>> sessions_;
   NoControl control_;
-  AdminService service_{&hub_, &control_};
+  const ControlPlane plane_{&hub_, &control_};
 };
 
 // Asks for page after page, until there is none or something is refused. Returns what was listed.
@@ -110,13 +96,12 @@ std::vector<std::string> Walk(Server* server, Method method, Request request, En
       request.page_size() == 0 ? 100 : static_cast<size_t>(request.page_size());
   for (bool first = true;; first = false) {
     Response response;
-    const grpc::Status status = server->Call(method, request, &response);
+    const absl::Status status = (server->plane().*method)(request, &response);
     if (!status.ok()) {
       Require(first, "the server's own tokens are right");
-      Require(status.error_code() == grpc::StatusCode::INVALID_ARGUMENT ||
-                  status.error_code() == grpc::StatusCode::NOT_FOUND,
+      Require(absl::IsInvalidArgument(status) || absl::IsNotFound(status),
               "what is wrong with a request is the client's to mend");
-      RequirePrintable(std::string(status.error_message()));
+      RequirePrintable(std::string(status.message()));
       return listed;
     }
     const std::vector<std::string> page = entries(response);
@@ -149,7 +134,7 @@ void RequireOnce(const std::vector<std::string>& listed) {
 void List(Server* server, const std::vector<std::string>& words) {
   const auto request = RequestOf<v1::ListSnapshotsRequest>(words);
   const std::vector<std::string> listed = Walk<v1::ListSnapshotsRequest, v1::ListSnapshotsResponse>(
-      server, &AdminService::ListSnapshots, request, [](const v1::ListSnapshotsResponse& response) {
+      server, &ControlPlane::ListSnapshots, request, [](const v1::ListSnapshotsResponse& response) {
         std::vector<std::string> versions;
         for (const auto& snapshot : response.snapshots()) {
           versions.push_back(absl::StrCat(snapshot.header().version()));
@@ -169,7 +154,7 @@ void Diff(Server* server, const std::vector<std::string>& words) {
   for (size_t i = 6; i < words.size(); ++i) request.add_path_globs(words[i]);
   request.set_include_content(true);
   RequireOnce(Walk<v1::DiffSnapshotsRequest, v1::DiffSnapshotsResponse>(
-      server, &AdminService::DiffSnapshots, request, [](const v1::DiffSnapshotsResponse& response) {
+      server, &ControlPlane::DiffSnapshots, request, [](const v1::DiffSnapshotsResponse& response) {
         std::vector<std::string> paths;
         for (const auto& change : response.changes()) paths.push_back(change.path());
         return paths;
@@ -179,7 +164,7 @@ void Diff(Server* server, const std::vector<std::string>& words) {
 void ListWatchers(Server* server, const std::vector<std::string>& words) {
   const auto request = RequestOf<v1::ListWatchersRequest>(words);
   const std::vector<std::string> listed = Walk<v1::ListWatchersRequest, v1::ListWatchersResponse>(
-      server, &AdminService::ListWatchers, request, [](const v1::ListWatchersResponse& response) {
+      server, &ControlPlane::ListWatchers, request, [](const v1::ListWatchersResponse& response) {
         std::vector<std::string> ids;
         for (const auto& watcher : response.watchers()) ids.push_back(watcher.watch_id());
         return ids;

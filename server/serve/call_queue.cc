@@ -1,10 +1,10 @@
-#include "server/serve/watch_queue.h"
+#include "server/serve/call_queue.h"
 
 #include <utility>
 
 namespace confstream {
 
-void WatchQueue::Post(std::shared_ptr<Guest> guest) {
+void CallQueue::Post(std::shared_ptr<Guest> guest) {
   MutexLock lock(&mu_);
   if (closed_) return;
   guests_.push_back(std::move(guest));
@@ -13,23 +13,23 @@ void WatchQueue::Post(std::shared_ptr<Guest> guest) {
   alarm_.Set(completions_.get(), gpr_time_0(GPR_CLOCK_MONOTONIC), &doorbell_);
 }
 
-void WatchQueue::Doorbell::Complete(bool /*ok*/) {
+void CallQueue::RunGuests(bool /*ok*/) {
   std::vector<std::shared_ptr<Guest>> guests;
   {
-    MutexLock lock(&queue_->mu_);
-    queue_->rung_ = false;
-    guests.swap(queue_->guests_);
+    MutexLock lock(&mu_);
+    rung_ = false;
+    guests.swap(guests_);
   }
   for (const auto& guest : guests) guest->Run();
 }
 
-void WatchQueue::Serve() {
+void CallQueue::Serve() {
   void* tag = nullptr;
   bool ok = false;
   while (completions_->Next(&tag, &ok)) static_cast<CompletionTag*>(tag)->Complete(ok);
 }
 
-void WatchQueue::Shutdown() {
+void CallQueue::Shutdown() {
   {
     MutexLock lock(&mu_);
     if (std::exchange(closed_, true)) return;

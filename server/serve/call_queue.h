@@ -1,14 +1,14 @@
-// Where the Watch streams of a gRPC server live: its completion queue, and the thread that serves
-// it.
+// Where the calls of a gRPC server live: its completion queue, and the thread that serves it.
 
-#ifndef CONFSTREAM_SERVER_SERVE_WATCH_QUEUE_H_
-#define CONFSTREAM_SERVER_SERVE_WATCH_QUEUE_H_
+#ifndef CONFSTREAM_SERVER_SERVE_CALL_QUEUE_H_
+#define CONFSTREAM_SERVER_SERVE_CALL_QUEUE_H_
 
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/base/mutex.h"
@@ -25,9 +25,21 @@ class CompletionTag {
   ~CompletionTag() = default;
 };
 
-// One thread does all that is to be done for the streams, so that they need no locks, and that
-// writing to many wakes nobody. Post() is thread-safe, the rest is the server's.
-class WatchQueue {
+// Hands the completion to a method of the call.
+template <typename Call, void (Call::*method)(bool)>
+class MethodTag final : public CompletionTag {
+ public:
+  explicit MethodTag(Call* call) : call_(call) {}
+  void Complete(bool ok) override { (call_->*method)(ok); }
+
+ private:
+  Call* const call_;
+};
+
+// One thread does all that is to be done for the calls, so that streams need no locks, and that
+// writing to many wakes nobody: all threads that poll for gRPC share one epoll set, and would hand
+// the events of each stream to each other. Post() is thread-safe, the rest is the server's.
+class CallQueue {
  public:
   // Somebody who has something to do on the thread.
   class Guest {
@@ -37,11 +49,11 @@ class WatchQueue {
   };
 
   // `completions` belongs to a server that starts afterwards, and is shut down before Shutdown().
-  explicit WatchQueue(std::unique_ptr<grpc::ServerCompletionQueue> completions)
+  explicit CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> completions)
       : completions_(std::move(completions)) {}
-  ~WatchQueue() { Shutdown(); }
-  WatchQueue(const WatchQueue&) = delete;
-  WatchQueue& operator=(const WatchQueue&) = delete;
+  ~CallQueue() { Shutdown(); }
+  CallQueue(const CallQueue&) = delete;
+  CallQueue& operator=(const CallQueue&) = delete;
 
   // For operations, whose tags are CompletionTag*.
   grpc::ServerCompletionQueue* completions() { return completions_.get(); }
@@ -56,16 +68,8 @@ class WatchQueue {
   void Shutdown();
 
  private:
-  class Doorbell final : public CompletionTag {
-   public:
-    explicit Doorbell(WatchQueue* queue) : queue_(queue) {}
-    void Complete(bool ok) override;
-
-   private:
-    WatchQueue* const queue_;
-  };
-
   void Serve();
+  void RunGuests(bool ok);
 
   const std::unique_ptr<grpc::ServerCompletionQueue> completions_;
   std::thread thread_;
@@ -74,10 +78,10 @@ class WatchQueue {
   std::vector<std::shared_ptr<Guest>> guests_ ABSL_GUARDED_BY(mu_);
   bool rung_ ABSL_GUARDED_BY(mu_) = false;  // the alarm is under way
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  Doorbell doorbell_{this};
+  MethodTag<CallQueue, &CallQueue::RunGuests> doorbell_{this};
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace confstream
 
-#endif  // CONFSTREAM_SERVER_SERVE_WATCH_QUEUE_H_
+#endif  // CONFSTREAM_SERVER_SERVE_CALL_QUEUE_H_
