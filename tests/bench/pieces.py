@@ -48,10 +48,16 @@ def figures(benchmarks):
 NANOSECONDS = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
 
 
+def in_order(name):
+    """By piece and number: "read: a new volume/files:16" comes before "files:1000"."""
+    piece, _, argument = name.partition("/")
+    return piece, int(argument.rpartition(":")[2] or 0)
+
+
 def table(found):
     """The figures as text, for below the table of budgets."""
     lines = [["piece", "time", "", "MB/s"]]
-    for name, runs in found.items():
+    for name, runs in sorted(found.items(), key=lambda item: in_order(item[0])):
         times = [run["cpu_ns"] / 1e3 for run in runs]
         rates = [run["bytes_per_second"] for run in runs if run["bytes_per_second"]]
         lines.append(
