@@ -18,7 +18,7 @@
 namespace confstream {
 namespace {
 
-constexpr int kServices = 500;  // 40 to 60 KiB of text
+constexpr int kServices = 500;  // about 40 KB of text
 
 constexpr char kSchema[] = R"({
   "type": "object",

@@ -151,7 +151,7 @@ def describe(arguments, context, began):
         "processors": os.cpu_count(),
         "kernel": platform.release(),
         "etcd": servers.etcd_version(),
-        "load_average": os.getloadavg(),
+        "load_average": [round(load, 2) for load in os.getloadavg()],
     }
 
 
