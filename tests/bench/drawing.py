@@ -73,8 +73,8 @@ class Scale:
 
 
 class LogScale:
-    """Values as pixels from `begin` to `end`, in equal steps for equal factors. The ticks are 1, 2 and 5 times the powers
-    of ten, from the last at or below `low` to the first at or above `high`."""
+    """Values as pixels from `begin` to `end`, in equal steps for equal factors. The ticks are 1, 2 and 5 times the
+    powers of ten, from the last at or below `low` to the first at or above `high`."""
 
     def __init__(self, low, high, begin, end):
         powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)

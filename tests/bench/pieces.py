@@ -1,4 +1,5 @@
-"""The inner pieces by themselves, by Google Benchmark. They have no budgets: they say where to look when one is missed."""
+"""The inner pieces by themselves, by Google Benchmark. They have no budgets: they say where to look when one is
+missed."""
 
 import json
 import os

@@ -100,7 +100,9 @@ class PropagationTest(unittest.TestCase):
 
 class FanoutTest(unittest.TestCase):
     def setUp(self):
-        figures = {"first_ms": 1.0, "median_ms": 20.0, "p99_ms": 30.0, "last_ms": 40.0, "server_cpu_us_per_delivery": 5.0}
+        figures = {
+            "first_ms": 1.0, "median_ms": 20.0, "p99_ms": 30.0, "last_ms": 40.0, "server_cpu_us_per_delivery": 5.0,
+        }
         runs = {server: [dict(figures)] for server in plot.SERVERS}
         runs["etcd"][0].update(last_ms=80.0, server_cpu_us_per_delivery=10.0)
         self.run_of_all = {"rows": [], "raw": {"fanout": {"a case": runs}}}
@@ -125,7 +127,10 @@ class FanoutTest(unittest.TestCase):
 class HistoryTest(unittest.TestCase):
     def test_time_stands_at_the_versions_that_it_is_of(self):
         blocks = [
-            {"versions_before": before, "versions": 500, "append_median_us": 10.0, "start_ms": start, "disk_bytes": 1 << 20}
+            {
+                "versions_before": before, "versions": 500, "append_median_us": 10.0, "start_ms": start,
+                "disk_bytes": 1 << 20,
+            }
             for before, start in ((0, 5.0), (500, 10.0))
         ]
         drawing = plot.history({"raw": {"history": [{"blocks": blocks}]}})

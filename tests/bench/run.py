@@ -109,7 +109,9 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", metavar="NAME", nargs="*", help=f"of {', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="one round, smaller: to see that all works")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often the servers alternate (default {ROUNDS})")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"how often the servers alternate (default {ROUNDS})"
+    )
     parser.add_argument("--json", metavar="FILE", help="write every figure there")
     parser.add_argument("--keep", metavar="DIRECTORY", help="write run.txt, run.json and plots there")
     parser.add_argument("--programs", default="build/bin", help="the directory of the programs")
