@@ -13,6 +13,7 @@ from unittest import mock
 
 import fanout
 import history
+import machine
 import pieces
 import propagation
 import report
@@ -112,7 +113,7 @@ class OtherFiguresTest(unittest.TestCase):
 
         found = pieces.figures([each(), each(cpu_time=3.0, bytes_per_second=7.0), each(run_type="aggregate")])
         self.assertEqual([run["cpu_ns"] for run in found["digest"]], [2000.0, 3000.0])
-        self.assertIn("3 us", pieces.table({"digest": found["digest"][1:]}))
+        self.assertIn("3 us", pieces.table({"pieces": {"digest": found["digest"][1:]}}))
 
     def test_a_piece_that_went_wrong_is_an_error(self):
         broken = {
@@ -125,6 +126,26 @@ class OtherFiguresTest(unittest.TestCase):
     def test_pieces_stand_in_the_order_of_their_sizes(self):
         names = ["read/files:1000", "digest", "read/files:16"]
         self.assertEqual(sorted(names, key=pieces.in_order), ["digest", "read/files:16", "read/files:1000"])
+
+
+class NoiseTest(unittest.TestCase):
+    def test_time_is_busy_that_is_not_idle_or_waiting(self):
+        self.assertEqual(machine.busy_ticks("cpu  1 20 300 5000 60000 4000 50000 7 7 7\n"), 54321)
+
+    def test_what_the_block_itself_uses_is_not_others(self):
+        moments = iter([(10.0, 100.0, 5.0), (12.0, 103.0, 7.0)])
+        with mock.patch.object(machine, "_now", lambda: next(moments)), machine.Others() as others:
+            pass
+        self.assertEqual(others.cores, 0.5)
+
+    def test_runs_without_updates_say_nothing_of_it(self):
+        raw = {
+            "idle": [{"other_cpu_cores": 9.0, "deliveries": 0}],
+            "fanout": {"a": [{"other_cpu_cores": 0.1, "deliveries": 5}, {"other_cpu_cores": 0.3, "deliveries": 5}]},
+            "history": [{"other_cpu_cores": 0.2}],
+        }
+        self.assertEqual(run.noise(raw), "median 0.20, at most 0.30")
+        self.assertEqual(run.noise({"idle": raw["idle"]}), "not measured")
 
 
 class FanoutTest(unittest.TestCase):

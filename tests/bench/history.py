@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 
+import machine
 from report import Row
 
 VERSIONS = 10000
@@ -29,7 +30,12 @@ def run(context):
     """Returns the rows, and the results that they are made of."""
     versions = 2 * BLOCK if context.quick else VERSIONS
     print(f"== history of {versions} versions", file=sys.stderr)
-    results = [run_once(context, versions) for _ in range(context.rounds)]
+    results = []
+    for _ in range(context.rounds):
+        with machine.Others() as others:
+            result = run_once(context, versions)
+        results.append({**result, "other_cpu_cores": others.cores})
+        show(results[-1])
     blocks = [result["blocks"] for result in results]
     benchmark = f"history of {versions} versions"
     rows = [
@@ -59,14 +65,17 @@ def run_once(context, versions):
         result = json.loads(done.stdout)
         if not all(block["recorded"] for block in result["blocks"]):
             raise RuntimeError("history_bench: versions were not recorded, so the figures are about something else")
-        result["server_start_ms"] = start_ms(context, directory, state, versions)
-    last = result["blocks"][-1]
+        return {**result, "server_start_ms": start_ms(context, directory, state, versions)}
+
+
+def show(result):
+    first, last = result["blocks"][0], result["blocks"][-1]
     print(
-        f"   publish {last['append_median_us']:.3g} us, start {result['server_start_ms']:.3g} ms, "
-        f"disk {last['disk_bytes'] / (1 << 20):.3g} MiB",
+        f"   publish {first['append_median_us']:.3g} to {last['append_median_us']:.3g} us, "
+        f"start {result['server_start_ms']:.3g} ms, disk {last['disk_bytes'] / (1 << 20):.3g} MiB, "
+        f"other_cpu_cores {result['other_cpu_cores']:.2g}",
         file=sys.stderr, flush=True,
     )
-    return result
 
 
 def start_ms(context, directory, state, versions):

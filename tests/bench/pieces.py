@@ -7,13 +7,14 @@ import statistics
 import subprocess
 import sys
 
+import machine
 import report
 
 DEADLINE = 600.0
 
 
 def run(context):
-    """Returns no rows, and the figures of each piece: {name: [those of each round]}."""
+    """Returns no rows, and for each piece a list of its figures, those of each round."""
     seconds = 0.02 if context.quick else 0.5
     print(f"== pieces, {seconds} s each", file=sys.stderr)
     # In random order, so that what else the machine does hits no piece in all rounds.
@@ -23,9 +24,10 @@ def run(context):
         "--benchmark_enable_random_interleaving=true",
     ]
     environment = {**os.environ, "TMPDIR": context.tmpfs}  # what they read is there
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=DEADLINE)
+    with machine.Others() as others:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=DEADLINE)
     # The rest of what it prints describes this machine, by name and path.
-    return [], figures(json.loads(done.stdout)["benchmarks"])
+    return [], {"other_cpu_cores": others.cores, "pieces": figures(json.loads(done.stdout)["benchmarks"])}
 
 
 def figures(benchmarks):
@@ -55,10 +57,10 @@ def in_order(name):
     return piece, int(argument.rpartition(":")[2] or 0)
 
 
-def table(found):
-    """The figures as text, for below the table of budgets."""
+def table(raw):
+    """What run() measured, as text, for below the table of budgets."""
     lines = [["piece", "time", "", "MB/s"]]
-    for name, runs in sorted(found.items(), key=lambda item: in_order(item[0])):
+    for name, runs in sorted(raw["pieces"].items(), key=lambda item: in_order(item[0])):
         times = [run["cpu_ns"] / 1e3 for run in runs]
         rates = [run["bytes_per_second"] for run in runs if run["bytes_per_second"]]
         lines.append(

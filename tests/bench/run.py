@@ -163,7 +163,8 @@ def noise(raw):
 
     def collect(value):
         if isinstance(value, dict):
-            if "other_cpu_cores" in value and value.get("deliveries"):
+            # A run of watch_load without updates has no length.
+            if "other_cpu_cores" in value and value.get("deliveries") != 0:
                 found.append(value["other_cpu_cores"])
             for each in value.values():
                 collect(each)
