@@ -142,9 +142,9 @@ class NoiseTest(unittest.TestCase):
         raw = {
             "idle": [{"other_cpu_cores": 9.0, "deliveries": 0}],
             "fanout": {"a": [{"other_cpu_cores": 0.1, "deliveries": 5}, {"other_cpu_cores": 0.3, "deliveries": 5}]},
-            "history": [{"other_cpu_cores": 0.2}],
+            "history": [{"other_cpu_cores": 0.4}],
         }
-        self.assertEqual(run.noise(raw), "median 0.20, at most 0.30")
+        self.assertEqual(run.noise(raw), "median 0.30, at most 0.40")
         self.assertEqual(run.noise({"idle": raw["idle"]}), "not measured")
 
 
