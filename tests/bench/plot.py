@@ -57,7 +57,7 @@ def budgets(run):
     line, head = 18, 30
     height = 26 + sum(head + line * len(group) for group in groups.values()) + 24
     drawing = Drawing("What was measured, in percent of its budget", WIDTH, height)
-    scale = Scale(MOST_PERCENT, 165, 575, ticks=3)
+    scale = Scale(MOST_PERCENT, 205, 580, ticks=3)
     x = scale(0)
     for verdict, (meaning, colour, opacity) in VERDICTS.items():
         if any(row["verdict"] == verdict for row in run["rows"]):
@@ -69,9 +69,9 @@ def budgets(run):
         drawing.text(0, y + 18, benchmark, bold=True)
         y += head
         for row in group:
-            drawing.text(155, y + 12, row["what"], "end")
+            drawing.text(195, y + 12, row["what"], "end")
             _budget_bar(drawing, scale, y, line, row)
-            drawing.text(590, y + 12, _against(row))
+            drawing.text(596, y + 12, _against(row))
             y += line
         # Between the names of the groups.
         for tick in scale.ticks:
