@@ -59,7 +59,8 @@ def run(context):
             name = f"a fifth of {name}"
             load["watchers"] //= 5
             load["connections"] = max(1, load["connections"] // 5)
-            load["updates"] = max(5, load["updates"] // 5)
+            load["updates"] = max(3, load["updates"] // 5)
+            load["warm_up"] = max(1, load["warm_up"] // 3)
         print(f"== fan-out: {name}", file=sys.stderr)
         runs = watching.run_rounds(context, SERVERS, **load)
         raw[name] = runs

@@ -1,14 +1,18 @@
-// What history costs as it grows: the time of a publication, and of a start, and the size on disk,
-// with more and more versions. A benchmark, no test: it prints a table and asserts nothing.
+// What history costs as it grows: the time of a publication, of recording it and of a start, and
+// the size on disk, block of versions after block, as JSON. Each block begins as a new process
+// would, with what the blocks before have recorded.
 //
-//   history_bench [STATE_DIR]     default: a new temporary directory
+// A benchmark, no test: it asserts nothing.
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
 #include <filesystem>
+#include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -17,30 +21,26 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/history/history.h"
-#include "tests/fakes/temporary_directory.h"
+#include "tests/fakes/snapshots.h"
 
 namespace confstream {
 namespace {
 
-constexpr int kFiles = 100;
-constexpr int kFileBytes = 1024;
-constexpr int kVersions = 10000;
-constexpr int kBlock = 1000;
+constexpr absl::Duration kPatience = absl::Minutes(5);
 
-std::shared_ptr<const FileContent> Content(const std::string& text) {
-  std::string bytes = text;
-  bytes.resize(kFileBytes, '.');
+struct Options {
+  std::string state_dir;
+  int versions = 10000;
+  int blocks = 10;
+  int files = 100;  // of each version; one of them is another than in the version before
+  int file_bytes = 1024;
+};
+
+std::shared_ptr<const FileContent> Content(std::string bytes, const Options& options) {
+  bytes.resize(static_cast<size_t>(options.file_bytes), '.');
   const Sha256 digest = Sha256::Of(bytes);
   return std::make_shared<const FileContent>(FileContent{std::move(bytes), digest});
 }
-
-Sha256 DigestOf(const Generation& generation) {
-  TreeDigest digest;
-  for (const GenerationFile& file : generation.files) digest.Add(file.path, file.content->digest);
-  return digest.Finish();
-}
-
-double Micros(absl::Duration duration) { return absl::ToDoubleMicroseconds(duration); }
 
 int64_t BytesIn(const std::string& directory) {
   int64_t bytes = 0;
@@ -50,50 +50,80 @@ int64_t BytesIn(const std::string& directory) {
   return bytes;
 }
 
-void Run(const std::string& state_dir) {
+// Publishes a block, and grows `generation` by it. `done`: versions before it.
+nlohmann::json RunBlock(const Options& options, int done, int versions, Generation* generation) {
   const SystemClock clock;
   Logger log(LogFormat::kText, LogLevel::kError);
   SourceConfig config;
   config.name = "bench";
-  config.retention = {kVersions + 1, absl::Hours(24), int64_t{1} << 30};
+  config.retention = {options.versions + 1, absl::Hours(24), int64_t{1} << 40};
+
+  const absl::Time opened = absl::Now();
+  auto history = *History::Open(options.state_dir, &clock, &log);
+  const std::shared_ptr<SnapshotStore> store = history->Source(config);
+  const absl::Duration start = absl::Now() - opened;
+
+  std::vector<double> times_us;
+  const absl::Time began = absl::Now();
+  for (int version = done; version < done + versions; ++version) {
+    generation->files[static_cast<size_t>(version % options.files)].content =
+        Content(absl::StrCat("version ", version), options);
+    Generation copy = *generation;
+    const Sha256 digest = DigestOf(copy);
+    const absl::Time before = absl::Now();
+    store->Append(std::move(copy), digest, before);
+    times_us.push_back(absl::ToDoubleMicroseconds(absl::Now() - before));
+  }
+  const bool recorded = store->AwaitRecorded(kPatience);
+  const absl::Duration all = absl::Now() - began;
+  history->Close();
+  std::sort(times_us.begin(), times_us.end());
+  return {{"versions_before", done},
+          {"versions", versions},
+          {"start_ms", absl::ToDoubleMilliseconds(start)},
+          {"append_median_us", times_us[times_us.size() / 2]},
+          {"append_p99_us", times_us[times_us.size() * 99 / 100]},
+          {"recorded", recorded},
+          {"recorded_us_per_version", absl::ToDoubleMicroseconds(all) / versions},
+          {"disk_bytes", BytesIn(options.state_dir)}};
+}
+
+nlohmann::json Run(const Options& options) {
   Generation generation;
-  for (int i = 0; i < kFiles; ++i) {
-    generation.files.push_back({absl::StrCat("file-", 1000 + i), Content(absl::StrCat(i))});
+  for (int i = 0; i < options.files; ++i) {
+    generation.files.push_back(
+        {absl::StrCat("file-", 1000 + i), Content(absl::StrCat(i), options)});
   }
-  std::printf("%9s %14s %14s %12s %12s\n", "versions", "append median", "append p99", "start",
-              "on disk");
-  for (int done = 0; done < kVersions; done += kBlock) {
-    auto history = *History::Open(state_dir, &clock, &log);
-    const absl::Time began = absl::Now();
-    const std::shared_ptr<SnapshotStore> store = history->Source(config);
-    const absl::Duration start = absl::Now() - began;
-    std::vector<absl::Duration> times;
-    for (int i = 0; i < kBlock; ++i) {
-      generation.files[static_cast<size_t>(i % kFiles)].content =
-          Content(absl::StrCat("version ", done + i));
-      Generation copy = generation;
-      const Sha256 digest = DigestOf(copy);
-      const absl::Time before = absl::Now();
-      store->Append(std::move(copy), digest, before);
-      times.push_back(absl::Now() - before);
-    }
-    std::sort(times.begin(), times.end());
-    store->AwaitRecorded(absl::Minutes(1));
-    history->Close();
-    std::printf("%9d %11.1f us %11.1f us %9.1f ms %8.1f MiB\n", done + kBlock,
-                Micros(times[times.size() / 2]), Micros(times[times.size() * 99 / 100]),
-                Micros(start) / 1000, static_cast<double>(BytesIn(state_dir)) / (1 << 20));
+  nlohmann::json blocks = nlohmann::json::array();
+  for (int block = 0; block < options.blocks; ++block) {
+    const int done = options.versions / options.blocks * block;
+    blocks.push_back(RunBlock(options, done, options.versions / options.blocks, &generation));
   }
+  return {{"files", options.files}, {"file_bytes", options.file_bytes}, {"blocks", blocks}};
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Publishes many versions, and prints what that cost as they grew more.");
+  app.add_option("STATE_DIR", options.state_dir, "where they are recorded; exists, and is empty")
+      ->check(CLI::ExistingDirectory)
+      ->required();
+  app.add_option("--versions", options.versions)->check(CLI::PositiveNumber);
+  app.add_option("--blocks", options.blocks, "into which they are divided; a figure each")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--files", options.files, "of each version; one of them changes")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--file-bytes", options.file_bytes)->check(CLI::PositiveNumber);
+  CLI11_PARSE(app, argc, argv);
+  if (options.versions < options.blocks) {
+    std::cerr << "history_bench: a block is to have a version at least\n";
+    return 1;
+  }
+  std::cout << Run(options).dump() << std::endl;
+  return 0;
 }
 
 }  // namespace
 }  // namespace confstream
 
-int main(int argc, char** argv) {
-  if (argc > 1) {
-    confstream::Run(argv[1]);
-  } else {
-    const confstream::TemporaryDirectory directory;
-    confstream::Run(directory.path());
-  }
-}
+int main(int argc, char** argv) { return confstream::Main(argc, argv); }

@@ -12,7 +12,7 @@ BUDGET_PERCENT = 0.2  # of one processor
 def run(context):
     """Returns the rows, and the results that they are made of."""
     watchers = 200 if context.quick else 1000
-    seconds = 15 if context.quick else 60
+    seconds = 10 if context.quick else 60
     print(f"== {watchers} idle watchers of {SOURCES} sources for {seconds} s", file=sys.stderr)
     results = [
         watching.run(

@@ -9,7 +9,6 @@ import json
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,8 @@ FILE = "payload.yaml"
 RATE = 1000  # swaps a second
 GRACE = 2.0  # seconds that a peer gets for the last swap
 DEADLINE = 120.0
+# Where the distribution of all times is told; watch_load has the same.
+PARTS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1]
 
 
 def run(context):
@@ -33,12 +34,12 @@ def run(context):
     print(f"== propagation: {updates} swaps 1 ms apart", file=sys.stderr)
     results = {name: [] for name in ("confstream", *PEERS)}
     for _ in range(context.rounds):
-        results["confstream"].append(
-            watching.run(
-                context, "confstream", watchers=1, connections=1, bytes=1024, rate=RATE, updates=updates, warm_up=100,
-                file=FILE,
-            )
+        result = watching.run(
+            context, "confstream", watchers=1, connections=1, bytes=1024, rate=RATE, updates=updates, warm_up=100,
+            file=FILE,
         )
+        del result["rss_bytes"]  # one for each update: they would be most of what a run keeps
+        results["confstream"].append(result)
         for peer in PEERS:
             results[peer].append(run_peer(context, peer, updates))
     rows = [
@@ -79,7 +80,7 @@ def run_peer(context, peer, updates):
             finally:
                 process.kill()
     result = {"server": peer, "updates": updates, **latencies(json.loads(output), began)}
-    told = ", ".join(f"{name} {value}" for name, value in result.items() if name != "server")
+    told = ", ".join(f"{name} {value}" for name, value in result.items() if name not in ("server", "all_quantiles"))
     print(f"   {peer:10}  {told}", file=sys.stderr, flush=True)
     return result
 
@@ -104,6 +105,12 @@ def latencies(receipts, began):
         "received": len(receipts),
         "newest": newest,
         "lost": len(began) - newest,
-        "all_median_ms": statistics.median(times) if times else None,
-        "all_p99_ms": times[int(len(times) * 0.99)] if times else None,
+        "all_median_ms": quantile(times, 0.5) if times else None,
+        "all_p99_ms": quantile(times, 0.99) if times else None,
+        "all_quantiles": {"parts": PARTS, "ms": [quantile(times, part) for part in PARTS] if times else []},
     }
+
+
+def quantile(ascending, part):
+    """As watch_load computes it."""
+    return ascending[int(part * (len(ascending) - 1) + 0.5)]

@@ -6,27 +6,26 @@ import sys
 import watching
 from report import Row
 
-LIVE, STALLED = 90, 10
+STALLED = 10
 BYTES = 256 << 10
-RATE = 10
 WARM_UP = 110  # by then history holds as many versions as it may, and memory grows by it no more
 
 
 def run(context):
     """Returns the rows, and the results that they are made of."""
-    updates = 40 if context.quick else 200
-    print(f"== {STALLED} readers that stall beside {LIVE}, {BYTES >> 10} KiB, {updates} updates", file=sys.stderr)
+    live, rate, updates = (20, 30, 40) if context.quick else (90, 10, 200)
+    print(f"== {STALLED} readers that stall beside {live}, {BYTES >> 10} KiB, {updates} updates", file=sys.stderr)
     results = {"without": [], "with": []}
     for turn in range(context.rounds):
         # In turn, which goes first.
         for name, stalled in sorted({"without": 0, "with": STALLED}.items(), reverse=turn % 2 == 1):
             results[name].append(
                 watching.run(
-                    context, "confstream", watchers=LIVE, connections=LIVE, bytes=BYTES, rate=RATE, updates=updates,
+                    context, "confstream", watchers=live, connections=live, bytes=BYTES, rate=rate, updates=updates,
                     warm_up=WARM_UP, stalled=stalled,
                 )
             )
-    benchmark = f"{STALLED} stalled beside {LIVE} live readers, {BYTES >> 10} KiB"
+    benchmark = f"{STALLED} stalled beside {live} live readers, {BYTES >> 10} KiB"
 
     def values(name):
         return [run["last_ms"] for run in results[name]]

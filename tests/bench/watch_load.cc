@@ -49,6 +49,9 @@ namespace {
 constexpr char kEtcdKey[] = "payload";
 constexpr int kReadBytes = 64 << 10;
 constexpr absl::Duration kPatience = absl::Seconds(60);
+// Where the distribution of all times is told; propagation.py has the same.
+constexpr double kParts[] = {0,   0.01, 0.02, 0.05, 0.1,  0.2,  0.3,   0.4,   0.5, 0.6,
+                             0.7, 0.8,  0.9,  0.95, 0.98, 0.99, 0.995, 0.999, 1};
 // Memory has settled once it has stayed the same for this long, and is waited for no longer than
 // kPatience.
 constexpr absl::Duration kStillness = absl::Milliseconds(500);
@@ -238,12 +241,15 @@ nlohmann::json Latencies(const Receipts& receipts, int watchers) {
   }
   if (last.empty()) return nlohmann::json::object();
   std::sort(all.begin(), all.end());
+  std::vector<double> quantiles;
+  for (const double part : kParts) quantiles.push_back(Quantile(all, part));
   return {{"first_ms", Median(first)},
           {"median_ms", Median(median)},
           {"p99_ms", Median(p99)},
           {"last_ms", Median(last)},
           {"all_median_ms", Quantile(all, 0.5)},
           {"all_p99_ms", Quantile(all, 0.99)},
+          {"all_quantiles", {{"parts", kParts}, {"ms", quantiles}}},
           {"worst_ms", Quantile(all, 1)},
           {"updates", last.size()}};
 }
