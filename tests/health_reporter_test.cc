@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/fakes/counting_subscriber.h"
+#include "tests/fakes/lane_thread.h"
 #include "tests/fakes/snapshots.h"
 
 namespace confstream {
@@ -107,20 +108,25 @@ TEST_F(HealthReporterTest, NothingServesOnceItDrains) {
 TEST_F(HealthReporterTest, SubscribersAreWokenByWhatChangesHealthAndByNothingElse) {
   const auto subscriber = std::make_shared<CountingSubscriber>();
   const auto gone = std::make_shared<CountingSubscriber>();
-  reporter_.Subscribe(subscriber);
-  reporter_.Subscribe(gone);
-  reporter_.Subscribe(std::make_shared<CountingSubscriber>());  // it does not live
-  reporter_.Unsubscribe(gone.get());
+  reporter_.audience().Subscribe(subscriber);
+  reporter_.audience().Subscribe(gone);
+  reporter_.audience().Subscribe(std::make_shared<CountingSubscriber>());  // it does not live
+  reporter_.audience().Unsubscribe(gone.get());
   Waits("app");
+  TestLane().Settle();
   EXPECT_EQ(subscriber->wakes(), 1);
   Waits("app");
+  TestLane().Settle();
   EXPECT_EQ(subscriber->wakes(), 1) << "nothing has changed";
   Holds("app");
+  TestLane().Settle();
   EXPECT_EQ(subscriber->wakes(), 2);
   reporter_.RemoveSource("app");
   reporter_.RemoveSource("app");
+  TestLane().Settle();
   EXPECT_EQ(subscriber->wakes(), 3);
   reporter_.Drain();
+  TestLane().Settle();
   EXPECT_EQ(subscriber->wakes(), 4);
   EXPECT_EQ(gone->wakes(), 0);
 }

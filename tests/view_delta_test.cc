@@ -31,7 +31,7 @@ class DeltaBetween {
     EXPECT_EQ(response.more_fragments(), index + 1 < delta_.fragment_count());
     EXPECT_EQ(response.delta().base_version(), 3);
     EXPECT_EQ(response.delta().view_digest(), target_.position()->view_digest().Text());
-    EXPECT_FALSE(response.has_header());
+    EXPECT_EQ(response.header().version(), target_.position()->token.version);
     return response;
   }
   // What a client that holds `files` of the base makes of it.

@@ -45,7 +45,7 @@ Files Reassemble(const ViewSnapshot& view) {
     const bool last = i + 1 == view.fragment_count();
     EXPECT_EQ(response.more_fragments(), !last);
     EXPECT_EQ(response.snapshot().view_digest(), view.position()->view_digest().Text());
-    EXPECT_FALSE(response.has_header());
+    EXPECT_EQ(response.header().version(), view.position()->token.version);
     if (!last) {
       EXPECT_EQ(response.snapshot().missing_globs_size(), 0);
     }

@@ -19,7 +19,8 @@ std::string ViewMessage::EncodeFragment(size_t index) const {
   v1::WatchResponse response;
   response.set_more_fragments(!last);
   FillEvent(fragments_[index], last, &response);
-  return response.SerializeAsString();
+  // Messages that are concatenated merge.
+  return position_->header + response.SerializeAsString();
 }
 
 }  // namespace confstream

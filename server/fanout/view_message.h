@@ -28,7 +28,7 @@ class ViewMessage {
   const std::shared_ptr<const ViewPosition>& position() const { return position_; }
 
   size_t fragment_count() const { return fragments_.size(); }
-  // A serialized WatchResponse with nothing but the event and more_fragments.
+  // A serialized WatchResponse with nothing but the header, the event and more_fragments.
   std::string EncodeFragment(size_t index) const;
 
  protected:

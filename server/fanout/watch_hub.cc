@@ -36,11 +36,7 @@ absl::Status Removed(const std::string& source) {
 }  // namespace
 
 WatchHub::WatchHub(const Clock* clock, const FanoutLimits& limits, Logger* log)
-    : clock_(clock),
-      limits_(limits),
-      log_(log),
-      cache_(limits.max_encoded_bytes),
-      delivery_(clock) {}
+    : clock_(clock), limits_(limits), log_(log), cache_(limits.max_encoded_bytes) {}
 
 void WatchHub::RemoveSource(const std::string& name) {
   std::shared_ptr<Source> source;
@@ -56,7 +52,7 @@ void WatchHub::RemoveSource(const std::string& name) {
   source->removed = true;
   for (const auto& [key, topic] : source->topics) {
     topic->End(removed);
-    delivery_.Notify(topic);
+    topic->audience().Notify();
   }
 }
 
@@ -87,7 +83,7 @@ void WatchHub::Update(std::shared_ptr<const SourceState> state) {
   // The version that it names is no reason to tell it again to those who were told before.
   source->status = Encode(*source->state, source->status->number + (new_status ? 1 : 0));
   for (const auto& [key, topic] : source->topics) {
-    ViewState view = topic->state();
+    ViewState view = *topic->state();
     const std::shared_ptr<const ViewPosition> before = view.position;
     const bool had_view = view.view != nullptr;
     if (new_content) {
@@ -98,7 +94,7 @@ void WatchHub::Update(std::shared_ptr<const SourceState> state) {
         had_view != (view.view != nullptr) || before->view_digest() != view.position->view_digest();
     topic->SetState(std::move(view));
     // A stream wakes only for its view.
-    if (view_changed || new_status) delivery_.Notify(topic);
+    if (view_changed || new_status) topic->audience().Notify();
   }
 }
 
@@ -153,7 +149,7 @@ absl::StatusOr<std::shared_ptr<ViewTopic>> WatchHub::Subscribe(
   }
   // Registered and handed the current state in one critical section with Update: no version falls
   // between.
-  topic->Subscribe(subscriber);
+  topic->audience().Subscribe(subscriber);
   return topic;
 }
 
@@ -161,11 +157,11 @@ void WatchHub::Close(const WatchSession& session, const Subscriber* subscriber) 
   const std::shared_ptr<ViewTopic>& topic = session.topic();
   const std::shared_ptr<Source> source = FindSource(topic->source());
   watchers_.Remove(session.watch_id());
-  topic->Unsubscribe(subscriber);
+  topic->audience().Unsubscribe(subscriber);
   if (source != nullptr) {
     MutexLock lock(&source->mu);
     const auto found = source->topics.find(topic->view().key());
-    if (found != source->topics.end() && found->second == topic && !topic->HasSubscribers()) {
+    if (found != source->topics.end() && found->second == topic && topic->audience().empty()) {
       source->topics.erase(found);
     }
   }
@@ -184,7 +180,7 @@ void WatchHub::EndAll(const absl::Status& status) {
     MutexLock lock(&source->mu);
     for (const auto& [key, topic] : source->topics) {
       topic->End(status);
-      delivery_.Notify(topic);
+      topic->audience().Notify();
     }
   }
 }

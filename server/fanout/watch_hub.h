@@ -18,7 +18,6 @@
 #include "server/base/clock.h"
 #include "server/base/log.h"
 #include "server/base/mutex.h"
-#include "server/fanout/delivery.h"
 #include "server/fanout/message_cache.h"
 #include "server/fanout/view_topic.h"
 #include "server/fanout/watch_session.h"
@@ -33,8 +32,8 @@ struct FanoutLimits {
   int64_t max_encoded_bytes = 0;
 };
 
-// Update() swaps pointers and returns; streams are woken on the delivery thread, without any lock
-// of the hub held, so a stream may call the hub with its own lock held. Thread-safe.
+// Update() swaps pointers and returns; streams are woken on their lanes, without any lock of the
+// hub held. Thread-safe.
 class WatchHub final : public SourceStateSink {
  public:
   // Rejections that clients report go to `log`, which may be null.
@@ -51,11 +50,6 @@ class WatchHub final : public SourceStateSink {
                                                      const std::shared_ptr<Subscriber>& subscriber);
   // REQUIRES: the session was opened for `subscriber`, and not closed yet.
   void Close(const WatchSession& session, const Subscriber* subscriber);
-
-  // Wakes the subscriber at `when`.
-  void WakeAt(Instant when, std::weak_ptr<Subscriber> subscriber) {
-    delivery_.WakeAt(when, std::move(subscriber));
-  }
 
   // Ends every stream with `status`, and refuses new ones with it.
   void EndAll(const absl::Status& status);
@@ -112,8 +106,6 @@ class WatchHub final : public SourceStateSink {
   int64_t streams_ ABSL_GUARDED_BY(mu_) = 0;
   CondVar none_open_;  // streams_ became 0
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);
-
-  Delivery delivery_;  // last: its thread ends first
 };
 
 }  // namespace confstream

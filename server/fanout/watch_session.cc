@@ -15,7 +15,8 @@ WatchSession::WatchSession(WatchSpec spec, std::shared_ptr<Watcher> watcher,
 std::optional<OutgoingMessage> WatchSession::Next(Instant now) {
   if (sending_ != nullptr) return NextFragment(now);
   if (end_.has_value()) return std::nullopt;
-  const ViewState state = topic_->state();
+  const std::shared_ptr<const ViewState> newest = topic_->state();
+  const ViewState& state = *newest;
   if (state.end.has_value()) {
     end_ = state.end;
     return std::nullopt;
@@ -115,10 +116,9 @@ OutgoingMessage WatchSession::NextFragment(Instant now) {
     sending_.reset();
     Complete(content->position());
     held_ = complete_->token;
-    own.set_in_sync(InSync(topic_->state()));
+    own.set_in_sync(InSync(*topic_->state()));
   }
   OutgoingMessage message = Compose(std::move(own), now);
-  message.shared.emplace_back(content->position(), &content->position()->header);
   message.shared.push_back(cache_->Fragment(*content, index));
   return message;
 }

@@ -81,7 +81,8 @@ v1::Watcher Watcher::Describe() const {
     if (last_rejection_.has_value()) *message.mutable_last_rejection() = *last_rejection_;
   }
   // After the stream's position, so that the newest is not older.
-  const ViewState newest = topic_->state();
+  const std::shared_ptr<const ViewState> state = topic_->state();
+  const ViewState& newest = *state;
   if (complete != nullptr) {
     message.set_version(complete->run->last_version());
     message.set_in_sync(newest.view != nullptr &&

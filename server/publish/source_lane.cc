@@ -198,8 +198,8 @@ void SourceLane::PublishMountedLocked() {
   if (latest != nullptr && latest->digest == *mounted_.digest) {
     said_.Unchanged(latest->version);
   } else {
-    said_.Published(*store_->Append(*std::move(mounted_.generation), *mounted_.digest,
-                                    context_.clock->WallNow()));
+    published_ = store_->Append(*std::move(mounted_.generation), *mounted_.digest,
+                                context_.clock->WallNow());
   }
   mounted_.generation.reset();
   verified_time_ = context_.clock->WallNow();
@@ -370,8 +370,10 @@ void SourceLane::TellLocked() {
                      : now;
   status.verified_time = verified_time_;
   state_ = std::move(state);
-  if (mounted_.was_read || stalled_) said_.Condition(before.get(), *state_);
   for (SourceStateSink* sink : context_.sinks) sink->Update(state_);
+  // Who watches does not wait for who reads the log.
+  if (const auto published = std::move(published_)) said_.Published(*published);
+  if (mounted_.was_read || stalled_) said_.Condition(before.get(), *state_);
 }
 
 }  // namespace confstream

@@ -6,12 +6,16 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "server/base/clock.h"
 #include "server/base/mutex.h"
+#include "server/fanout/subscriber.h"
 
 namespace confstream {
 
@@ -38,20 +42,14 @@ class MethodTag final : public CompletionTag {
 
 // One thread does all that is to be done for the calls, so that streams need no locks, and that
 // writing to many wakes nobody: all threads that poll for gRPC share one epoll set, and would hand
-// the events of each stream to each other. Post() is thread-safe, the rest is the server's.
-class CallQueue {
+// the events of each stream to each other. Post() is thread-safe, PostAt() is for the thread
+// itself, the rest is the server's.
+class CallQueue final : public Lane {
  public:
-  // Somebody who has something to do on the thread.
-  class Guest {
-   public:
-    virtual ~Guest() = default;
-    virtual void Run() = 0;
-  };
-
   // `completions` belongs to a server that starts afterwards, and is shut down before Shutdown().
-  explicit CallQueue(std::unique_ptr<grpc::ServerCompletionQueue> completions)
-      : completions_(std::move(completions)) {}
-  ~CallQueue() { Shutdown(); }
+  CallQueue(const Clock* clock, std::unique_ptr<grpc::ServerCompletionQueue> completions)
+      : clock_(clock), completions_(std::move(completions)) {}
+  ~CallQueue() override { Shutdown(); }
   CallQueue(const CallQueue&) = delete;
   CallQueue& operator=(const CallQueue&) = delete;
 
@@ -62,23 +60,28 @@ class CallQueue {
   void Start() {
     thread_ = std::thread([this] { Serve(); });
   }
-  // `guest` is run soon, on the thread; after Shutdown() it is dropped.
-  void Post(std::shared_ptr<Guest> guest);
+  void Post(std::function<void()> work) override;
+  // Does `work` when the time has come, unless Shutdown() comes first.
+  void PostAt(Instant when, std::function<void()> work) { timers_.emplace(when, std::move(work)); }
   // Returns when every operation is complete. May be called again.
   void Shutdown();
 
  private:
   void Serve();
-  void RunGuests(bool ok);
+  void DoPosted(bool ok);
+  void DoDue();
+  gpr_timespec NextDue() const;
 
+  const Clock* const clock_;
   const std::unique_ptr<grpc::ServerCompletionQueue> completions_;
+  std::multimap<Instant, std::function<void()>> timers_;  // the thread's
   std::thread thread_;
 
   Mutex mu_;
-  std::vector<std::shared_ptr<Guest>> guests_ ABSL_GUARDED_BY(mu_);
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mu_);
   bool rung_ ABSL_GUARDED_BY(mu_) = false;  // the alarm is under way
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
-  MethodTag<CallQueue, &CallQueue::RunGuests> doorbell_{this};
+  MethodTag<CallQueue, &CallQueue::DoPosted> doorbell_{this};
   grpc::Alarm alarm_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -79,7 +79,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcServerOp
   builder.RegisterService(&server->config_service_);
   if (server->admin_service_ != nullptr) builder.RegisterService(server->admin_service_.get());
   builder.RegisterService(&server->health_service_);
-  server->queue_ = std::make_shared<CallQueue>(builder.AddCompletionQueue());
+  server->queue_ = std::make_shared<CallQueue>(&server->clock_, builder.AddCompletionQueue());
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return absl::FailedPreconditionError("the gRPC server cannot start; the lines above say why");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -25,7 +24,7 @@ void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
       return;
     }
   }
-  WakeSubscribers();
+  audience_->Notify();
 }
 
 void HealthReporter::RemoveSource(const std::string& name) {
@@ -33,7 +32,7 @@ void HealthReporter::RemoveSource(const std::string& name) {
     MutexLock lock(&mu_);
     if (sources_.erase(name) == 0) return;
   }
-  WakeSubscribers();
+  audience_->Notify();
 }
 
 void HealthReporter::Drain() {
@@ -41,7 +40,7 @@ void HealthReporter::Drain() {
     MutexLock lock(&mu_);
     draining_ = true;
   }
-  WakeSubscribers();
+  audience_->Notify();
 }
 
 HealthReporter::Health HealthReporter::Of(const std::string& service) const {
@@ -66,25 +65,6 @@ HealthReporter::Health HealthReporter::Of(const std::string& service) const {
 bool HealthReporter::draining() const {
   MutexLock lock(&mu_);
   return draining_;
-}
-
-void HealthReporter::Subscribe(const std::shared_ptr<Subscriber>& subscriber) {
-  MutexLock lock(&mu_);
-  subscribers_.Add(subscriber);
-}
-
-void HealthReporter::Unsubscribe(const Subscriber* subscriber) {
-  MutexLock lock(&mu_);
-  subscribers_.Remove(subscriber);
-}
-
-void HealthReporter::WakeSubscribers() {
-  std::vector<std::shared_ptr<Subscriber>> living;
-  {
-    MutexLock lock(&mu_);
-    living = subscribers_.Living();
-  }
-  for (const auto& subscriber : living) subscriber->Wake();
 }
 
 }  // namespace confstream

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "server/base/mutex.h"
-#include "server/fanout/subscriber_set.h"
+#include "server/fanout/audience.h"
 #include "server/snapshot/source_state.h"
 
 namespace confstream {
@@ -31,9 +31,8 @@ class HealthReporter final : public SourceStateSink {
   Health Of(const std::string& service) const;
   bool draining() const;
 
-  // The subscriber is woken when the health of something may have changed.
-  void Subscribe(const std::shared_ptr<Subscriber>& subscriber);
-  void Unsubscribe(const Subscriber* subscriber);
+  // Who is to be told when the health of something may have changed.
+  Audience& audience() { return *audience_; }
 
  private:
   struct Source {
@@ -41,12 +40,11 @@ class HealthReporter final : public SourceStateSink {
     bool holds_snapshot = false;
   };
 
-  void WakeSubscribers();
+  const std::shared_ptr<Audience> audience_ = std::make_shared<Audience>();
 
   mutable Mutex mu_;
   std::map<std::string, Source> sources_ ABSL_GUARDED_BY(mu_);
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
-  SubscriberSet subscribers_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace confstream

@@ -2,7 +2,6 @@
 
 #include <grpcpp/support/async_stream.h>
 
-#include <atomic>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -43,7 +42,7 @@ absl::Status CheckHealth(const HealthReporter& reporter, const HealthCheckReques
 
 // One Watch RPC of the health service: the newest status, whenever it is another than the last one
 // sent.
-class HealthWatch final : public QueuedCall, public Subscriber, public CallQueue::Guest {
+class HealthWatch final : public QueuedCall, public Subscriber {
  public:
   // Serves the next call, and has the one after it served in the same way.
   static void Accept(HealthService* service, HealthReporter* reporter,
@@ -53,26 +52,18 @@ class HealthWatch final : public QueuedCall, public Subscriber, public CallQueue
                           queue->completions(), call->CallTag());
   }
 
-  void Wake() override {
-    if (!posted_.exchange(true)) queue()->Post(Self());
-  }
-  void Run() override {
-    posted_ = false;
-    Pump();
-  }
+  void Wake() override { Pump(); }
+  Lane* lane() const override { return queue().get(); }
+  uint64_t connection() const override { return 0; }
 
  private:
   HealthWatch(HealthService* service, HealthReporter* reporter,
               const std::shared_ptr<CallQueue>& queue)
       : QueuedCall(queue), service_(service), reporter_(reporter) {}
 
-  std::shared_ptr<HealthWatch> Self() {
-    return std::static_pointer_cast<HealthWatch>(shared_from_this());
-  }
-
   void OnCall() override {
     Accept(service_, reporter_, queue());
-    reporter_->Subscribe(Self());
+    reporter_->audience().Subscribe(std::static_pointer_cast<HealthWatch>(shared_from_this()));
     Pump();
   }
   void OnOperation(bool ok) override {
@@ -82,7 +73,7 @@ class HealthWatch final : public QueuedCall, public Subscriber, public CallQueue
   }
   void OnDone() override {
     over_ = true;
-    reporter_->Unsubscribe(this);
+    reporter_->audience().Unsubscribe(this);
   }
 
   void Pump() {
@@ -108,7 +99,6 @@ class HealthWatch final : public QueuedCall, public Subscriber, public CallQueue
   HealthReporter* const reporter_;
   HealthCheckRequest request_;
   grpc::ServerAsyncWriter<HealthCheckResponse> writer_{context()};
-  std::atomic<bool> posted_{false};
   std::optional<HealthCheckResponse::ServingStatus> told_;
   bool writing_ = false;
   bool over_ = false;  // nothing more is to be written

@@ -67,11 +67,6 @@ absl::Status WatchStream::Open() {
 }
 
 void WatchStream::Wake() {
-  if (!posted_.exchange(true)) queue_->Post(shared_from_this());
-}
-
-void WatchStream::Run() {
-  posted_ = false;
   if (call_ == nullptr) return;
   const Instant now = context_.clock->Now();
   if (now >= wake_at_) wake_at_ = Instant::Infinite();
@@ -137,7 +132,9 @@ void WatchStream::Schedule() {
   // any.
   if (due >= wake_at_) return;
   wake_at_ = due;
-  context_.hub->WakeAt(due, weak_from_this());
+  queue_->PostAt(due, [weak = weak_from_this()] {
+    if (const auto stream = weak.lock()) stream->Wake();
+  });
 }
 
 void WatchStream::Release() {

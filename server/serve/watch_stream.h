@@ -6,7 +6,6 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/support/async_stream.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -29,18 +28,16 @@ struct WatchStreamContext {
 };
 
 // Writes what its session has, one message in flight. Owns itself from Accept() until gRPC is done
-// with the call; wake-ups under way may keep the object a little longer, and then do nothing. Lives
-// on the queue's thread, but for Wake(), which is thread-safe.
-class WatchStream final : public Subscriber,
-                          public CallQueue::Guest,
-                          public std::enable_shared_from_this<WatchStream> {
+// with the call; a wake-up under way may keep the object a little longer, and then does nothing.
+// Lives on the queue's thread.
+class WatchStream final : public Subscriber, public std::enable_shared_from_this<WatchStream> {
  public:
-  // Serves the next call, and has the one after it served in the same way. Thread-safe.
+  // Serves the next call, and has the one after it served in the same way.
   static void Accept(const WatchStreamContext* context, const std::shared_ptr<CallQueue>& queue);
 
   void Wake() override;
+  Lane* lane() const override { return queue_.get(); }
   uint64_t connection() const override { return connection_; }
-  void Run() override;
 
  private:
   // gRPC's part, which must not outlive its server.
@@ -71,7 +68,6 @@ class WatchStream final : public Subscriber,
   MethodTag<WatchStream, &WatchStream::OnCall> call_tag_{this};
   MethodTag<WatchStream, &WatchStream::OnOperation> operation_tag_{this};
   MethodTag<WatchStream, &WatchStream::OnDone> done_tag_{this};
-  std::atomic<bool> posted_{false};
   uint64_t connection_ = 0;  // hash of the peer
 
   std::unique_ptr<WatchSession> session_;  // null: not open yet, refused, or closed

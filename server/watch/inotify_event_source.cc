@@ -79,6 +79,7 @@ std::vector<WatchEvent> InotifyEventSource::Drain() {
   std::vector<WatchEvent> events;
   if (!inotify_.valid()) return events;
   alignas(inotify_event) char buffer[64 * 1024];
+  constexpr ssize_t kRoomForAny = sizeof(inotify_event) + NAME_MAX + 1;
   while (true) {
     const ssize_t length = read(inotify_.get(), buffer, sizeof(buffer));
     if (length < 0 && errno == EINTR) continue;
@@ -88,6 +89,8 @@ std::vector<WatchEvent> InotifyEventSource::Drain() {
       Take(event->mask, event->wd, event->len > 0 ? event->name : "", &events);
       at += sizeof(inotify_event) + event->len;
     }
+    // The kernel gives all that fits: there was no more.
+    if (length <= static_cast<ssize_t>(sizeof(buffer)) - kRoomForAny) return events;
   }
 }
 

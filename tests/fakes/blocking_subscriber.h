@@ -6,7 +6,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
-#include "server/fanout/view_topic.h"
+#include "server/fanout/subscriber.h"
+#include "tests/fakes/lane_thread.h"
 
 namespace confstream {
 
@@ -19,6 +20,8 @@ class BlockingSubscriber final : public Subscriber {
     changed_.NotifyAll();
     while (!released_) changed_.Wait(&mu_);
   }
+  Lane* lane() const override { return &TestLane(); }
+  uint64_t connection() const override { return 0; }
 
   // Waits until somebody is held. False: nobody within half a minute.
   bool AwaitBlocking() {

@@ -8,7 +8,8 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
-#include "server/fanout/subscriber_set.h"
+#include "server/fanout/subscriber.h"
+#include "tests/fakes/lane_thread.h"
 
 namespace confstream {
 
@@ -25,6 +26,8 @@ class CountingSubscriber final : public Subscriber {
     MutexLock lock(&mu_);
     return wakes_;
   }
+  Lane* lane() const override { return &TestLane(); }
+  uint64_t connection() const override { return 0; }
 
   // Waits until it was woken `count` times in all. False: not within half a minute.
   bool AwaitWakes(int64_t count) {

@@ -16,6 +16,7 @@
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
 #include "server/fanout/watch_hub.h"
+#include "tests/fakes/lane_thread.h"
 #include "tests/fakes/received_message.h"
 
 namespace confstream {
@@ -42,6 +43,9 @@ class RecordingStream final : public Subscriber,
     ReceiveLocked();
     changed_.NotifyAll();
   }
+
+  Lane* lane() const override { return &TestLane(); }
+  uint64_t connection() const override { return 0; }
 
   void Close() {
     MutexLock lock(&mu_);
