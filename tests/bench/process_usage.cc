@@ -65,6 +65,15 @@ ProcessUsage ProcessUsage::Of(pid_t pid) {
   return usage;
 }
 
+int64_t ResidentBytes(pid_t pid) {
+  // Pages in all, then those that are resident.
+  const std::vector<std::string> pages =
+      absl::StrSplit(ReadAll(absl::StrCat("/proc/", pid, "/statm")), ' ');
+  int64_t number = 0;
+  return pages.size() > 1 && absl::SimpleAtoi(pages[1], &number) ? number * sysconf(_SC_PAGESIZE)
+                                                                 : 0;
+}
+
 int64_t MachineBusyMicroseconds() {
   std::ifstream file("/proc/stat");
   std::string line;

@@ -22,6 +22,9 @@ struct ProcessUsage {
   int64_t context_switches = 0;  // of the threads that live
 };
 
+// What is resident of the process now, as cheaply as it can be had; 0 if there is none.
+int64_t ResidentBytes(pid_t pid);
+
 // Time that all processors together were busy since the machine started, in microseconds: what is
 // more than the processes under test used is noise.
 int64_t MachineBusyMicroseconds();

@@ -55,6 +55,8 @@ constexpr double kParts[] = {0,   0.01, 0.02, 0.05, 0.1,  0.2,  0.3,   0.4,   0.
 // Memory has settled once it has stayed the same for this long, and is waited for no longer than
 // kPatience.
 constexpr absl::Duration kStillness = absl::Milliseconds(500);
+// Looking at the server's memory more often would take time from it.
+constexpr absl::Duration kSamples = absl::Milliseconds(20);
 
 struct Options {
   std::string server;
@@ -117,10 +119,10 @@ bool Await(const std::function<bool()>& condition) {
 }
 
 int64_t SettledRss(pid_t pid) {
-  int64_t rss = ProcessUsage::Of(pid).rss_bytes;
+  int64_t rss = ResidentBytes(pid);
   absl::Time since = absl::Now();
   Await([&] {
-    const int64_t now = ProcessUsage::Of(pid).rss_bytes;
+    const int64_t now = ResidentBytes(pid);
     if (now != rss) since = absl::Now();
     rss = now;
     return absl::Now() >= since + kStillness;
@@ -191,7 +193,7 @@ class Watchers {
 struct Published {
   double late_ms = 0;              // how far publishing fell behind the rate, at most
   std::vector<double> prepare_ms;  // from the beginning to the step that let the server know
-  std::vector<int64_t> rss_bytes;  // of the server, before each update
+  std::vector<int64_t> rss_bytes;  // of the server, before updates that are kSamples apart
 };
 
 // Publishes updates `first` to `last` at the rate, whatever becomes of them.
@@ -199,11 +201,15 @@ Published PublishAll(const Options& options, int64_t first, int64_t last, Feed* 
                      Receipts* receipts) {
   Published published;
   const int64_t start = MonotonicNanoseconds();
+  absl::Time sample_at;
   for (int64_t number = first; number <= last; ++number) {
     const int64_t due =
         start + static_cast<int64_t>(1e9 / options.rate * static_cast<double>(number - first));
     absl::SleepFor(absl::Nanoseconds(due - MonotonicNanoseconds()));
-    published.rss_bytes.push_back(ProcessUsage::Of(options.pid).rss_bytes);
+    if (absl::Now() >= sample_at) {
+      published.rss_bytes.push_back(ResidentBytes(options.pid));
+      sample_at = absl::Now() + kSamples;
+    }
     const int64_t began = MonotonicNanoseconds();
     receipts->NotePublished(number, began);
     const auto committed =
