@@ -81,6 +81,16 @@ absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const Resolve
                                           const TreeRules& rules,
                                           const MountGuard* guard = nullptr);
 
+// What the file that was listed is now: it, or whatever has taken its place under its name.
+// NOT_FOUND: nothing, or its link leads elsewhere.
+absl::StatusOr<FileStat> StatListed(FileSystem* file_system, const SourceTree& tree,
+                                    const TreeFile& file);
+
+// Stands for what is at `path`, relative to the source, which is a directory. Follows no link:
+// below one there is nothing.
+absl::StatusOr<UniqueFd> OpenWithoutLinks(FileSystem* file_system, const ResolvedPath& resolved,
+                                          absl::string_view path);
+
 // Stands for the file that was listed. NOT_FOUND: another has taken its place.
 absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_system,
                                                            const SourceTree& tree,
