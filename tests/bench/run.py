@@ -25,6 +25,7 @@ import propagation
 import report
 import servers
 import stalled
+import tree
 
 BENCHMARKS = {
     "propagation": propagation,
@@ -33,6 +34,7 @@ BENCHMARKS = {
     "stalled": stalled,
     "delta": delta,
     "idle-cost": idle_cost,
+    "tree": tree,
 }
 
 
