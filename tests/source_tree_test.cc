@@ -205,7 +205,7 @@ TEST_F(SourceTreeTest, WhatIsOpenedIsWhatWasListed) {
   ASSERT_THAT(Paths(tree), ElementsAre("link", "one", "two"));
   const auto opened = OpenListed(&file_system_, tree, tree.files[0]);
   ASSERT_TRUE(opened.ok()) << opened.status();
-  EXPECT_EQ(file_system_.Stat((*opened)->get())->id, tree.files[0].target->id);
+  EXPECT_EQ(file_system_.Stat((*opened)->get())->id, tree.files[0].target);
   std::filesystem::remove(Path("source/link"));
   MakeLink("two", Path("source/link"));
   EXPECT_TRUE(absl::IsNotFound(OpenListed(&file_system_, tree, tree.files[0]).status()));

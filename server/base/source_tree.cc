@@ -185,7 +185,7 @@ class Lister {
         if (Included(path)) {
           tree_.link_targets.push_back({link.hops.back().directory, link.hops.back().name});
         }
-        return TakeFile({path, directory, name, link.target_stat});
+        return TakeFile({path, directory, name, link.target_stat.id});
       case FileKind::kDirectory:
         if (std::find(chain_.begin(), chain_.end(), link.target_stat.id) != chain_.end()) {
           Refuse(path, "link.loop",
@@ -363,7 +363,7 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_syst
   // Its link is followed once more: descriptors for thousands of targets would be missed elsewhere.
   ResolvedPath link = LinkResolver(file_system).Resolve(Join(directory.path, file.name));
   if (!link.status.ok()) return link.status;
-  if (link.target_stat.id != file.target->id) {
+  if (link.target_stat.id != *file.target) {
     return absl::NotFoundError("its link was retargeted while it was being read");
   }
   return std::move(link.target_fd);

@@ -38,10 +38,10 @@ struct TreeDirectory {
 
 // A regular file, or what is at the end of a link to one. Not opened yet.
 struct TreeFile {
-  std::string path;                // relative to the source
-  size_t directory = 0;            // index of its directory
-  std::string name;                // its name there
-  std::optional<FileStat> target;  // set if it was found through a link, to this file
+  std::string path;              // relative to the source
+  size_t directory = 0;          // index of its directory
+  std::string name;              // its name there
+  std::optional<FileId> target;  // set if it was found through a link, to this file
 };
 
 // A reason why this tree cannot be a generation.

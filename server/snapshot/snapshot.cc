@@ -1,5 +1,7 @@
 #include "server/snapshot/snapshot.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_replace.h"
 
 namespace confstream {
@@ -7,7 +9,8 @@ namespace confstream {
 void TreeDigest::Add(absl::string_view path, const Sha256& digest) {
   // sha256sum marks a line with a leading backslash when it has to escape the name (coreutils,
   // "md5sum invocation").
-  const bool escapes = path.find_first_of("\\\n\r") != absl::string_view::npos;
+  const bool escapes = std::any_of(path.begin(), path.end(),
+                                   [](char c) { return c == '\\' || c == '\n' || c == '\r'; });
   line_.clear();
   if (escapes) line_ += '\\';
   digest.AppendHex(&line_);

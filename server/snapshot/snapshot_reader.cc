@@ -468,13 +468,14 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   std::vector<Remembered> now;
   now.reserve(listed.files.size());
   for (const OpenFile& file : listed.files) {
-    Remembered& entry = now.emplace_back();
-    entry.path = file.known != nullptr ? std::move(file.known->path) : file.path;
+    now.push_back(file.known != nullptr ? std::move(*file.known)
+                                        : Remembered{file.path, file.stat, nullptr});
+    Remembered& entry = now.back();
+    if (file.reused && !entry.caught_up) continue;  // it stays as it is
     entry.stat = file.stat;
     // What a refused one had before may be what it has again.
-    entry.content = file.refused && file.known != nullptr ? file.known->content : file.content;
-    const bool as_before = file.reused && !file.known->caught_up;
-    entry.reusable = as_before || (!file.refused && TellsChanges(file));
+    if (!file.refused) entry.content = file.content;
+    entry.reusable = !file.refused && TellsChanges(file);
   }
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;
