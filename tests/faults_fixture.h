@@ -57,9 +57,9 @@ class ObservedSource final : private ReadLane, private ReadAnswerSink, private S
   ObservedSource(SourceConfig config, HookedEventSource* events, Hook before)
       : config_(std::move(config)), events_(events) {
     file_system.before = [before](HookedFileSystem::Call call, const std::string&) {
-      static constexpr const char* kNames[] = {"OpenRoot", "OpenEntry", "Stat",
-                                               "ReadLink", "List",      "OpenForReading",
-                                               "ReadAt",   "Mounts",    "MountId"};
+      static constexpr const char* kNames[] = {
+          "OpenRoot", "OpenEntry",      "Stat",   "StatEntry", "ReadLink",
+          "List",     "OpenForReading", "ReadAt", "Mounts",    "MountId"};
       return before(kNames[call]);
     };
     events_->before_watch = [before](const std::string&) { return before("Watch"); };

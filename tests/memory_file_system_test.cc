@@ -63,6 +63,37 @@ TEST(MemoryFileSystemTest, ATreeIsListedAsOnDisk) {
   EXPECT_THAT(Listed(&memory, disk.Path("source/to-dir")), ElementsAre("b"));
 }
 
+// What a look at an entry says, in words: of the entry itself, whether it is opened or not.
+std::string Stated(FileSystem* file_system, const std::string& path, const std::string& name) {
+  const ResolvedPath directory = LinkResolver(file_system).Resolve(path);
+  const auto stat = file_system->StatEntry(directory.target_fd->get(), name);
+  const auto entry = file_system->OpenEntry(directory.target_fd->get(), name);
+  EXPECT_EQ(stat.status().code(), entry.status().code()) << name;
+  if (!stat.ok()) return absl::StatusCodeToString(stat.status().code());
+  EXPECT_EQ(*stat, *file_system->Stat(entry->get())) << name;
+  return absl::StrCat(static_cast<int>(stat->kind), " ",
+                      stat->kind == FileKind::kDirectory ? 0 : stat->size_bytes);
+}
+
+TEST(MemoryFileSystemTest, AnEntryIsLookedAtAsOnDisk) {
+  const TemporaryDirectory disk;
+  MemoryFileSystem memory;
+  PosixFileSystem posix;
+  std::filesystem::create_directories(disk.Path("dir"));
+  std::ofstream(disk.Path("file")) << "content";
+  std::filesystem::create_symlink("file", disk.Path("link"));
+  EXPECT_TRUE(memory.AddDirectory(disk.Path("dir")));
+  EXPECT_TRUE(memory.AddFile(disk.Path("file"), "content"));
+  EXPECT_TRUE(memory.AddLink(disk.Path("link"), "file"));
+  EXPECT_EQ(Stated(&posix, disk.path(), "file"), "0 7");
+  EXPECT_EQ(Stated(&posix, disk.path(), "link"), "2 4");
+  for (const std::string name : {"dir", "file", "link", "none"}) {
+    EXPECT_EQ(Stated(&memory, disk.path(), name), Stated(&posix, disk.path(), name));
+  }
+  EXPECT_EQ(Stated(&memory, disk.path(), std::string(300, 'x')),
+            Stated(&posix, disk.path(), std::string(300, 'x')));
+}
+
 TEST(MemoryFileSystemTest, WhatIsInTheWayIsNotReplaced) {
   MemoryFileSystem memory;
   EXPECT_TRUE(memory.AddFile("/a/b", ""));

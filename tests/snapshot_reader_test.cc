@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -68,10 +69,39 @@ class SnapshotReaderTest : public testing::Test {
     return contents;
   }
 
-  // How many files' bytes are read by the next readings.
+  // How many files' bytes are read by the next readings, and how often directories are listed.
   void CountReads() {
     file_system_.before = [this](HookedFileSystem::Call call, const std::string&) {
       if (call == HookedFileSystem::kOpenForReading) ++reads_;
+      if (call == HookedFileSystem::kList) ++lists_;
+      return absl::OkStatus();
+    };
+  }
+
+  // Ten old files in one directory, f0 to f9, which have been read; the next readings are counted.
+  void ReadTenFiles() {
+    for (int i = 0; i < 10; ++i) WriteFile(Path(absl::StrCat("s/f", i)), "x");
+    clock_.shift = absl::Seconds(10);
+    Configure("s");
+    EXPECT_EQ(Read(ReadCause::kSettled).result, Reading::kGeneration);
+    CountReads();
+  }
+
+  // Reads once events have named these files.
+  Reading ReadNamed(const std::vector<std::string>& paths) {
+    ReadRequest request = Request(ReadCause::kSettled);
+    for (const std::string& path : paths) request.touched.Add(path);
+    return reader_->Read(request);
+  }
+
+  // Something happens before the first call of this kind, for the entry `name` if it has one; calls
+  // are counted no more.
+  void Before(HookedFileSystem::Call wanted, const std::string& name,
+              const std::function<void()>& what_happens) {
+    file_system_.before = [this, wanted, name, what_happens, done = false](
+                              HookedFileSystem::Call call, const std::string& entry) mutable {
+      if (call == HookedFileSystem::kList) ++lists_;
+      if (call == wanted && entry == name && !std::exchange(done, true)) what_happens();
       return absl::OkStatus();
     };
   }
@@ -83,6 +113,7 @@ class SnapshotReaderTest : public testing::Test {
   SourceConfig config_;
   std::unique_ptr<SnapshotReader> reader_;
   int reads_ = 0;
+  int lists_ = 0;
 };
 
 TEST_F(SnapshotReaderTest, VolumeReadThroughItsCommitPointNeedsNoQuiet) {
@@ -458,6 +489,158 @@ TEST_F(SnapshotReaderTest, UnchangedOldFilesAreNotReadAgain) {
   const Reading reading = reader_->Read(request);
   EXPECT_EQ(reads_, 11);
   EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
+}
+
+TEST_F(SnapshotReaderTest, FilesThatEventsNamedAreReadBeforeTheTreeIsLookedAtOnce) {
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), "y");
+  WriteFile(Path("s/f7"), "zz");
+  const Reading reading = ReadNamed({"f3", "f7", "none"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_TRUE(reading.needs_quiet);
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
+  EXPECT_EQ(reading.generation.files[7].content->bytes, "zz");
+  EXPECT_EQ(reads_, 2);
+  EXPECT_EQ(lists_, 1);
+}
+
+TEST_F(SnapshotReaderTest, TreeThatIsAsItWasIsLookedAtOnce) {
+  ReadTenFiles();
+  EXPECT_EQ(Read(ReadCause::kRecheck).result, Reading::kGeneration);
+  EXPECT_EQ(reads_, 0);
+  EXPECT_EQ(lists_, 1);
+  ReadRequest request = Request(ReadCause::kRecheck);
+  request.reuse_nothing = true;
+  EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  EXPECT_EQ(reads_, 10);
+  EXPECT_EQ(lists_, 3);
+}
+
+TEST_F(SnapshotReaderTest, FileThatWasTooYoungIsReadAgainBeforeTheTreeIsLookedAtOnce) {
+  ReadTenFiles();
+  clock_.shift = absl::Seconds(1);
+  WriteFile(Path("s/f5"), "y");
+  EXPECT_EQ(ReadNamed({"f5"}).result, Reading::kGeneration);
+  WriteFile(Path("s/f3"), "z");
+  const Reading reading = ReadNamed({"f3"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "z");
+  EXPECT_EQ(reads_, 3);
+  EXPECT_EQ(lists_, 2);
+  clock_.shift = absl::Seconds(10);
+  EXPECT_EQ(ReadNamed({}).result, Reading::kGeneration);
+  EXPECT_EQ(reads_, 5);
+  EXPECT_EQ(ReadNamed({}).result, Reading::kGeneration);
+  EXPECT_EQ(reads_, 5);
+}
+
+TEST_F(SnapshotReaderTest, FileThatNoEventNamedIsFoundAndLookedAtTwice) {
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), "y");
+  Before(HookedFileSystem::kReadAt, "", [this] { WriteFile(Path("s/f5"), "unnamed"); });
+  const Reading reading = ReadNamed({"f3"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
+  EXPECT_EQ(reading.generation.files[5].content->bytes, "unnamed");
+  EXPECT_EQ(lists_, 2);
+}
+
+TEST_F(SnapshotReaderTest, FileThatChangesAgainOnceItWasReadIsReadAgainAndLookedAtTwice) {
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), "y");
+  Before(HookedFileSystem::kStatEntry, "f3", [this] { WriteFile(Path("s/f3"), "newer"); });
+  const Reading reading = ReadNamed({"f3"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "newer");
+  EXPECT_EQ(lists_, 2);
+}
+
+TEST_F(SnapshotReaderTest, FilesThatComeOrGoBesideTheNamedOneAreLookedForTwice) {
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), "y");
+  WriteFile(Path("s/new"), "n");
+  EXPECT_EQ(ReadNamed({"f3", "new"}).generation.files.size(), 11u);
+  EXPECT_EQ(lists_, 2);
+  WriteFile(Path("s/f3"), "yy");
+  Before(HookedFileSystem::kReadAt, "", [this] { std::filesystem::remove(Path("s/f5")); });
+  const Reading reading = ReadNamed({"f3"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  EXPECT_EQ(reading.generation.files.size(), 10u);
+  EXPECT_EQ(lists_, 4);
+}
+
+TEST_F(SnapshotReaderTest, NamedFileThatLeadsOutOfTheSourceByNowIsNotRead) {
+  ReadTenFiles();
+  WriteFile(Path("secret"), "s");
+  MakeLink("../secret", Path("s/f3"));
+  const Reading reading = ReadNamed({"f3"});
+  EXPECT_EQ(reads_, 0);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "link.confinement");
+}
+
+TEST_F(SnapshotReaderTest, NamedFileThatIsTooLargeByNowIsNotRead) {
+  config_.limits.max_file_bytes = 10;
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), std::string(11, 'x'));
+  const Reading reading = ReadNamed({"f3"});
+  EXPECT_EQ(reads_, 0);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "limits.file_size");
+}
+
+TEST_F(SnapshotReaderTest, NamedFilesThatAreTooMuchTogetherAreReadNoFurtherThanTheLimit) {
+  config_.limits.max_total_bytes = 100;
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), std::string(60, 'x'));
+  WriteFile(Path("s/f4"), std::string(60, 'x'));
+  const Reading reading = ReadNamed({"f3", "f4"});
+  EXPECT_EQ(reads_, 1);
+  ASSERT_EQ(reading.violations.size(), 1u);
+  EXPECT_EQ(reading.violations[0].rule, "limits.total_size");
+}
+
+// A reading that came to nothing leaves no trace: what it had read may have changed since.
+TEST_F(SnapshotReaderTest, NamedFileIsReadAgainAfterAReadingThatFailed) {
+  ReadTenFiles();
+  WriteFile(Path("s/f3"), "y");
+  file_system_.before = [](HookedFileSystem::Call call, const std::string&) {
+    return call == HookedFileSystem::kList ? absl::ResourceExhaustedError("too many open files")
+                                           : absl::OkStatus();
+  };
+  EXPECT_EQ(ReadNamed({"f3"}).result, Reading::kFailed);
+  CountReads();
+  const Reading reading = ReadNamed({});
+  EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
+  EXPECT_EQ(reads_, 1);
+}
+
+TEST_F(SnapshotReaderTest, ErrorAtAnyCallWhileNamedFilesAreReadNeverMakesAWrongGeneration) {
+  for (int i = 0; i < 3; ++i) WriteFile(Path(absl::StrCat("s/sub/f", i)), "x");
+  clock_.shift = absl::Seconds(10);
+  Configure("s");
+  bool failed = true;
+  int failing = 0;
+  for (; failed; ++failing) {
+    file_system_.before = [](HookedFileSystem::Call, const std::string&) {
+      return absl::OkStatus();
+    };
+    ASSERT_EQ(Read(ReadCause::kForced).result, Reading::kGeneration);
+    const std::string content = absl::StrCat("content ", failing);
+    WriteFile(Path("s/sub/f1"), content);
+    int call_number = 0;
+    failed = false;
+    file_system_.before = [&](HookedFileSystem::Call, const std::string&) {
+      if (call_number++ != failing) return absl::OkStatus();
+      failed = true;
+      return absl::Status(absl::StatusCode::kUnknown, "input/output error");
+    };
+    const Reading reading = ReadNamed({"sub/f1"});
+    if (reading.result != Reading::kGeneration) continue;
+    EXPECT_THAT(Contents(reading), ElementsAre("sub/f0=x", "sub/f1=" + content, "sub/f2=x"))
+        << "error at call " << failing;
+  }
+  EXPECT_GT(failing, 30);
 }
 
 TEST_F(SnapshotReaderTest, FreshFileIsReadAgainEvenIfItsStampsAreTheSame) {

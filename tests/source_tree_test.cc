@@ -65,7 +65,9 @@ TEST_F(SourceTreeTest, FilesComeInByteOrderOfTheirWholePaths) {
   WriteFile(Path("source/b.yaml"), "");
   WriteFile(Path("source/a/z.yaml"), "");
   WriteFile(Path("source/a.yaml"), "");
-  EXPECT_THAT(Paths(List()), ElementsAre("a.yaml", "a/z.yaml", "b.yaml"));  // '.' sorts before '/'
+  WriteFile(Path("source/a/b/c"), "");
+  EXPECT_THAT(Paths(List()),
+              ElementsAre("a.yaml", "a/b/c", "a/z.yaml", "b.yaml"));  // '.' sorts before '/'
 }
 
 TEST_F(SourceTreeTest, MoreDirectoriesThanAnEighthOfTheDescriptorsAreRefused) {
@@ -203,10 +205,43 @@ TEST_F(SourceTreeTest, WhatIsOpenedIsWhatWasListed) {
   ASSERT_THAT(Paths(tree), ElementsAre("link", "one", "two"));
   const auto opened = OpenListed(&file_system_, tree, tree.files[0]);
   ASSERT_TRUE(opened.ok()) << opened.status();
-  EXPECT_EQ(file_system_.Stat((*opened)->get())->id, tree.files[0].target->id);
+  EXPECT_EQ(file_system_.Stat((*opened)->get())->id, tree.files[0].target);
   std::filesystem::remove(Path("source/link"));
   MakeLink("two", Path("source/link"));
   EXPECT_TRUE(absl::IsNotFound(OpenListed(&file_system_, tree, tree.files[0]).status()));
+}
+
+TEST_F(SourceTreeTest, WhatIsListedIsLookedAtThroughItsLinkAndNoOther) {
+  WriteFile(Path("source/one"), "1");
+  WriteFile(Path("source/two"), "22");
+  MakeLink("two", Path("source/link"));
+  const SourceTree tree = List();
+  ASSERT_THAT(Paths(tree), ElementsAre("link", "one", "two"));
+  const auto stat = [&](size_t file) { return StatListed(&file_system_, tree, tree.files[file]); };
+  EXPECT_EQ(stat(0)->size_bytes, 2);
+  EXPECT_EQ(stat(0)->id, stat(2)->id);
+  MakeLink("one", Path("source/link"));
+  EXPECT_TRUE(absl::IsNotFound(stat(0).status()));
+  MakeLink("two", Path("source/one"));
+  EXPECT_EQ(stat(1)->kind, FileKind::kLink);
+  std::filesystem::remove(Path("source/two"));
+  EXPECT_TRUE(absl::IsNotFound(stat(2).status()));
+}
+
+TEST_F(SourceTreeTest, WithoutLinksNothingBelowALinkIsFound) {
+  WriteFile(Path("source/dir/file"), "text");
+  MakeLink("dir", Path("source/link"));
+  MakeLink("dir/file", Path("source/to-file"));
+  const ResolvedPath source = LinkResolver(&file_system_).ResolveSource(Path("source"), false);
+  const auto open = [&](const std::string& path) {
+    return OpenWithoutLinks(&file_system_, source, path);
+  };
+  const auto file = open("dir/file");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file_system_.Stat(file->get())->size_bytes, 4);
+  EXPECT_FALSE(open("link/file").ok());
+  EXPECT_EQ(file_system_.Stat(open("to-file")->get())->kind, FileKind::kLink);
+  EXPECT_TRUE(absl::IsNotFound(open("dir/none").status()));
 }
 
 TEST_F(SourceTreeTest, LinksThatDangleOrRunInACircleAreRefused) {

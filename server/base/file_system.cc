@@ -29,6 +29,17 @@ FileKind KindOfMode(mode_t mode) {
   return FileKind::kOther;
 }
 
+FileStat FileStatOf(const struct stat& st) {
+  FileStat out;
+  out.kind = KindOfMode(st.st_mode);
+  out.id = {st.st_dev, st.st_ino};
+  out.size_bytes = st.st_size;
+  out.links = static_cast<int64_t>(st.st_nlink);
+  out.mtime = absl::TimeFromTimespec(st.st_mtim);
+  out.ctime = absl::TimeFromTimespec(st.st_ctim);
+  return out;
+}
+
 std::optional<FileKind> KindOfEntry(unsigned char type) {
   switch (type) {
     case DT_UNKNOWN:
@@ -83,14 +94,16 @@ absl::StatusOr<UniqueFd> PosixFileSystem::OpenEntry(int directory, const std::st
 absl::StatusOr<FileStat> PosixFileSystem::Stat(int file) {
   struct stat st {};
   if (fstat(file, &st) != 0) return ErrnoStatus(errno, "fstat");
-  FileStat out;
-  out.kind = KindOfMode(st.st_mode);
-  out.id = {st.st_dev, st.st_ino};
-  out.size_bytes = st.st_size;
-  out.links = static_cast<int64_t>(st.st_nlink);
-  out.mtime = absl::TimeFromTimespec(st.st_mtim);
-  out.ctime = absl::TimeFromTimespec(st.st_ctim);
-  return out;
+  return FileStatOf(st);
+}
+
+absl::StatusOr<FileStat> PosixFileSystem::StatEntry(int directory, const std::string& name) {
+  struct stat st {};
+  // No automount is set off: a descriptor that stands for the entry would not do so either.
+  if (fstatat(directory, name.c_str(), &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0) {
+    return ErrnoStatus(errno, "fstatat");
+  }
+  return FileStatOf(st);
 }
 
 absl::StatusOr<std::string> PosixFileSystem::ReadLink(int link) {

@@ -2,7 +2,8 @@
 
 #include <openssl/evp.h>
 
-#include "absl/strings/escaping.h"
+#include <tuple>
+
 #include "absl/strings/str_cat.h"
 
 namespace confstream {
@@ -14,8 +15,20 @@ Sha256 Sha256::Of(absl::string_view text) {
 }
 
 std::string Sha256::Hex() const {
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+  std::string hex;
+  AppendHex(&hex);
+  return hex;
+}
+
+void Sha256::AppendHex(std::string* text) const {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  char hex[2 * std::tuple_size<decltype(bytes)>::value];
+  char* to = hex;
+  for (const uint8_t byte : bytes) {
+    *to++ = kDigits[byte >> 4];
+    *to++ = kDigits[byte & 15];
+  }
+  text->append(hex, sizeof(hex));
 }
 
 std::string Sha256::Text() const { return absl::StrCat("sha256:", Hex()); }

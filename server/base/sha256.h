@@ -22,6 +22,7 @@ struct Sha256 {
 
   // 64 lower-case hex digits.
   std::string Hex() const;
+  void AppendHex(std::string* text) const;
   // "sha256:" and Hex(): how digests appear in the API.
   std::string Text() const;
 

@@ -1,11 +1,13 @@
 #include "server/base/source_tree.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 
 namespace confstream {
 namespace {
@@ -50,8 +52,11 @@ class Lister {
         !status.ok()) {
       return status;
     }
-    std::sort(tree_.files.begin(), tree_.files.end(),
-              [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; });
+    // They mostly are: only a file `a.b` beside a directory `a` comes before what is in that.
+    const auto before = [](const TreeFile& a, const TreeFile& b) { return a.path < b.path; };
+    if (!std::is_sorted(tree_.files.begin(), tree_.files.end(), before)) {
+      std::sort(tree_.files.begin(), tree_.files.end(), before);
+    }
     return std::move(tree_);
   }
 
@@ -69,32 +74,38 @@ class Lister {
     // Directories count like files, so that a tree of empty ones is bounded, too.
     if (index > static_cast<size_t>(rules_.max_files)) return RefuseCount();
     if (index >= max_directories_) return RefuseDirectories();
-    tree_.directories.push_back({path, id, prefix, fd});
+    const TreeDirectory here{path, id, prefix, fd};
+    tree_.directories.push_back(here);
     auto entries = file_system_->List(fd->get(), MaxEntries());
     if (!entries.ok()) {
       return absl::Status(entries.status().code(),
                           absl::StrCat(path, ": ", entries.status().message()));
     }
     if (entries->size() == MaxEntries()) return RefuseCount();
+    std::sort(entries->begin(), entries->end(),
+              [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
     chain_.push_back(id);
     for (DirectoryEntry& entry : *entries) {
       if (full_) break;
-      if (absl::Status status = Take(index, std::move(entry), depth); !status.ok()) return status;
+      if (absl::Status status = Take(index, here, std::move(entry), depth); !status.ok()) {
+        return status;
+      }
     }
     chain_.pop_back();
     return absl::OkStatus();
   }
 
-  absl::Status Take(size_t directory, DirectoryEntry entry, int depth) {
-    const TreeDirectory parent = tree_.directories[directory];  // a copy: the vector grows below
+  // Takes an entry of `parent`, which has the index `directory`.
+  absl::Status Take(size_t directory, const TreeDirectory& parent, DirectoryEntry entry,
+                    int depth) {
     const absl::string_view why =
         WhyLeftOut(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name);
+    std::string path = absl::StrCat(parent.prefix, entry.name);
     if (!why.empty()) {
-      LeaveOut(absl::StrCat(parent.prefix, entry.name), why);
+      LeaveOut(path, why);
       return absl::OkStatus();
     }
-    if (Forbidden(Join(parent.path, entry.name))) return absl::OkStatus();
-    const std::string path = absl::StrCat(parent.prefix, entry.name);
+    if (Forbidden(parent, entry.name)) return absl::OkStatus();
     std::shared_ptr<const UniqueFd> fd;
     FileId id;
     if (!entry.kind.has_value() || *entry.kind == FileKind::kDirectory) {
@@ -108,7 +119,7 @@ class Lister {
     }
     switch (*entry.kind) {
       case FileKind::kRegular:
-        return TakeFile({path, directory, entry.name, std::nullopt});
+        return TakeFile({std::move(path), directory, std::move(entry.name), std::nullopt});
       case FileKind::kDirectory:
         return ListFrom(Join(parent.path, entry.name), id, absl::StrCat(path, "/"), std::move(fd),
                         depth + 1);
@@ -174,7 +185,7 @@ class Lister {
         if (Included(path)) {
           tree_.link_targets.push_back({link.hops.back().directory, link.hops.back().name});
         }
-        return TakeFile({path, directory, name, link.target_stat});
+        return TakeFile({path, directory, name, link.target_stat.id});
       case FileKind::kDirectory:
         if (std::find(chain_.begin(), chain_.end(), link.target_stat.id) != chain_.end()) {
           Refuse(path, "link.loop",
@@ -191,9 +202,9 @@ class Lister {
     return absl::OkStatus();
   }
 
-  bool Forbidden(const std::string& path) {
+  bool Forbidden(const TreeDirectory& parent, const std::string& name) {
     if (guard_ == nullptr) return false;
-    const absl::Status status = guard_->MayTouch(path);
+    const absl::Status status = guard_->MayTouch(Join(parent.path, name));
     tree_.guarded.Update(status);
     return !status.ok();
   }
@@ -317,6 +328,28 @@ absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const Resolve
   return tree;
 }
 
+absl::StatusOr<FileStat> StatListed(FileSystem* file_system, const SourceTree& tree,
+                                    const TreeFile& file) {
+  if (tree.single == nullptr && !file.target.has_value()) {
+    return file_system->StatEntry(tree.directories[file.directory].fd->get(), file.name);
+  }
+  const auto fd = OpenListed(file_system, tree, file);
+  if (!fd.ok()) return fd.status();
+  return file_system->Stat((*fd)->get());
+}
+
+absl::StatusOr<UniqueFd> OpenWithoutLinks(FileSystem* file_system, const ResolvedPath& resolved,
+                                          absl::string_view path) {
+  UniqueFd fd;
+  for (const absl::string_view name : absl::StrSplit(path, '/')) {
+    auto next = file_system->OpenEntry(fd.valid() ? fd.get() : resolved.target_fd->get(),
+                                       std::string(name));
+    if (!next.ok()) return next.status();
+    fd = *std::move(next);
+  }
+  return fd;
+}
+
 absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_system,
                                                            const SourceTree& tree,
                                                            const TreeFile& file) {
@@ -330,7 +363,7 @@ absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_syst
   // Its link is followed once more: descriptors for thousands of targets would be missed elsewhere.
   ResolvedPath link = LinkResolver(file_system).Resolve(Join(directory.path, file.name));
   if (!link.status.ok()) return link.status;
-  if (link.target_stat.id != file.target->id) {
+  if (link.target_stat.id != *file.target) {
     return absl::NotFoundError("its link was retargeted while it was being read");
   }
   return std::move(link.target_fd);

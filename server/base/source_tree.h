@@ -38,10 +38,10 @@ struct TreeDirectory {
 
 // A regular file, or what is at the end of a link to one. Not opened yet.
 struct TreeFile {
-  std::string path;                // relative to the source
-  size_t directory = 0;            // index of its directory
-  std::string name;                // its name there
-  std::optional<FileStat> target;  // set if it was found through a link, to this file
+  std::string path;              // relative to the source
+  size_t directory = 0;          // index of its directory
+  std::string name;              // its name there
+  std::optional<FileId> target;  // set if it was found through a link, to this file
 };
 
 // A reason why this tree cannot be a generation.
@@ -80,6 +80,16 @@ bool IsTransientName(absl::string_view name);
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
                                           const TreeRules& rules,
                                           const MountGuard* guard = nullptr);
+
+// What the file that was listed is now: it, or whatever has taken its place under its name.
+// NOT_FOUND: nothing, or its link leads elsewhere.
+absl::StatusOr<FileStat> StatListed(FileSystem* file_system, const SourceTree& tree,
+                                    const TreeFile& file);
+
+// Stands for what is at `path`, relative to the source, which is a directory. Follows no link:
+// below one there is nothing.
+absl::StatusOr<UniqueFd> OpenWithoutLinks(FileSystem* file_system, const ResolvedPath& resolved,
+                                          absl::string_view path);
 
 // Stands for the file that was listed. NOT_FOUND: another has taken its place.
 absl::StatusOr<std::shared_ptr<const UniqueFd>> OpenListed(FileSystem* file_system,

@@ -27,20 +27,23 @@ ViewSnapshot::ViewSnapshot(std::shared_ptr<const Snapshot> snapshot, const View&
 
 Sha256 ViewSnapshot::Select(const View& view) {
   std::vector<char> matched(view.globs().size(), 0);
+  // Of all files the digest is known.
+  const bool all = view.globs().empty();
+  if (all) files_.reserve(snapshot_->files.size());
   TreeDigest digest;
   FragmentCutter cutter;
   for (const SnapshotFile& file : snapshot_->files) {
     if (!view.Selects(file.path, &matched)) continue;
     files_.push_back(&file);
     size_bytes_ += static_cast<int64_t>(file.content->bytes.size());
-    digest.Add(file.path, file.content->digest);
+    if (!all) digest.Add(file.path, file.content->digest);
     cutter.AddFile(file);
   }
   for (size_t i = 0; i < matched.size(); ++i) {
     if (!matched[i]) missing_globs_.push_back(view.globs()[i].pattern());
   }
   fragments_ = cutter.Finish();
-  return digest.Finish();
+  return all ? snapshot_->digest : digest.Finish();
 }
 
 void ViewSnapshot::SetPosition(const Sha256& view_digest, const View& view, int64_t change_number,

@@ -142,7 +142,8 @@ void SnapshotStore::ChangeFilesLocked(std::vector<GenerationFile> files, Snapsho
     remove_up_to(&file.path);
     SnapshotFile entry{std::move(file.path), std::move(file.content), next->version};
     const bool known = before != old.end() && before->path == entry.path;
-    if (known && before->content->digest == entry.content->digest) {
+    if (known &&
+        (before->content == entry.content || before->content->digest == entry.content->digest)) {
       entry.content = before->content;
       entry.last_changed_version = before->last_changed_version;
     } else {

@@ -62,6 +62,7 @@ class TreeDigest {
 
  private:
   Sha256Hasher hasher_;
+  std::string line_;
 };
 
 }  // namespace confstream

@@ -8,12 +8,16 @@ std::vector<FileDifference> DiffFiles(const std::vector<SnapshotFile>& from,
   auto a = from.begin();
   auto b = to.begin();
   while (a != from.end() || b != to.end()) {
-    if (b == to.end() || (a != from.end() && a->path < b->path)) {
+    const int order = b == to.end() ? -1 : a == from.end() ? 1 : a->path.compare(b->path);
+    if (order < 0) {
       differences.push_back({&*a++, nullptr});
-    } else if (a == from.end() || b->path < a->path) {
+    } else if (order > 0) {
       differences.push_back({nullptr, &*b++});
     } else {
-      if (a->content->digest != b->content->digest) differences.push_back({&*a, &*b});
+      // Mostly the same object, which need not be looked into.
+      if (a->content != b->content && a->content->digest != b->content->digest) {
+        differences.push_back({&*a, &*b});
+      }
       ++a;
       ++b;
     }

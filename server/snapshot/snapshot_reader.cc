@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/in_parts.h"
 #include "server/base/text.h"
 #include "server/snapshot/settings_check.h"
 
@@ -18,6 +19,9 @@ constexpr int kForcedPasses = 5;
 // file systems stamp changes by a clock that ticks every few milliseconds, or every second (ext4
 // with 128-byte inodes).
 constexpr absl::Duration kOldEnough = absl::Seconds(2);
+
+// To look at fewer files is not worth a thread.
+constexpr size_t kLeastForAThread = 1024;
 
 // How often more is read of a file that has more than it is said to have.
 constexpr int kReadsBeyondSize = 1000;
@@ -59,9 +63,11 @@ SnapshotReader::SnapshotReader(const Clock* clock, FileSystem* file_system,
       mount_check_(file_system) {}
 
 Reading SnapshotReader::Read(const ReadRequest& request) {
-  const bool reuse_nothing = request.touched.all || request.reuse_nothing;
-  for (auto& [path, file] : remembered_) {
-    if (reuse_nothing || request.touched.paths.count(path) > 0) file.reusable = false;
+  if (request.touched.all || request.reuse_nothing) {
+    for (Remembered& file : remembered_) file.reusable = false;
+  }
+  for (const std::string& path : request.touched.paths) {
+    if (Remembered* file = Find(path)) file->reusable = false;
   }
   const int passes = request.cause == ReadCause::kForced ? kForcedPasses : 1;
   Reading reading;
@@ -106,8 +112,13 @@ Reading SnapshotReader::ReadOnce(const ReadRequest& request, bool as_it_is) {
 
 Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath& route,
                                  bool as_it_is) {
+  if (route.target_stat.id != remembered_root_) {
+    for (Remembered& file : remembered_) file.reusable = false;
+  }
+  CatchUp(request, route);
   absl::StatusOr<Listed> listed = List(route);
   if (!listed.ok()) return Failure(request, route, listed.status());
+  Recall(&*listed);
   std::vector<Violation> violations = Refuse(&*listed);
   int64_t total_bytes = 0;
   for (const OpenFile& file : listed->files) {
@@ -116,9 +127,6 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
   // How much more than their sizes tell the files may have together.
   int64_t growth =
       as_it_is ? std::max<int64_t>(0, config_.limits.max_total_bytes - total_bytes) : 0;
-  if (route.target_stat.id != remembered_root_) {
-    for (auto& [path, file] : remembered_) file.reusable = false;
-  }
   const bool open_first = listed->files.size() <= std::min(kMaxOpenFiles, DescriptorShare());
   for (size_t i = 0; i < listed->files.size(); ++i) {
     OpenFile& file = listed->files[i];
@@ -126,7 +134,8 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
     file.content = Reusable(file);
     file.reused = file.content != nullptr;
     if (file.reused) continue;
-    absl::Status status = Open(listed->tree, listed->tree.files[i], &file);
+    const auto entry = OpenListed(file_system_, listed->tree, listed->tree.files[i]);
+    absl::Status status = entry.ok() ? Open((*entry)->get(), &file) : entry.status();
     if (status.ok() && !open_first) status = ReadFile(as_it_is, &growth, &file);
     if (!status.ok()) return Failure(request, route, Named(file.path, status));
   }
@@ -146,7 +155,14 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
         request.cause == ReadCause::kSettled && request.polled_because.empty();
     at_rest = request.cause != ReadCause::kCommit &&
               (request.cause == ReadCause::kForced || LeftAlone(route, *listed, trusts_events));
-    if (at_rest) {
+    // What is used as it is remembered was looked at when it was read: by the reading before, or by
+    // this one, which has read what events named before it looked at the tree. All of it stood
+    // still from there until now.
+    const bool looked_before =
+        AsRemembered(route, *listed) &&
+        std::all_of(listed->files.begin(), listed->files.end(),
+                    [](const OpenFile& file) { return file.reused || file.refused; });
+    if (at_rest && !looked_before) {
       const auto again = List(route);
       if (!again.ok()) return Failure(request, route, again.status());
       at_rest = SameTree(*listed, *again);
@@ -205,39 +221,90 @@ absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& 
   Listed listed;
   auto tree = ListSourceTree(file_system_, route, rules_);
   if (!tree.ok()) return tree.status();
-  if (absl::Status status = StatAll(*tree, &listed); !status.ok()) return status;
   listed.tree = *std::move(tree);
+  if (absl::Status status = StatAll(&listed); !status.ok()) return status;
   return listed;
 }
 
-absl::Status SnapshotReader::StatAll(const SourceTree& tree, Listed* listed) {
-  for (const TreeDirectory& directory : tree.directories) {
+absl::Status SnapshotReader::StatAll(Listed* listed) {
+  for (const TreeDirectory& directory : listed->tree.directories) {
     const auto stat = file_system_->Stat(directory.fd->get());
     if (!stat.ok()) return stat.status();
     listed->directories.push_back(*stat);
   }
-  for (const TreeFile& file : tree.files) {
-    const auto fd = OpenListed(file_system_, tree, file);
-    if (!fd.ok()) return Named(file.path, fd.status());
-    const auto stat = file_system_->Stat((*fd)->get());
-    if (!stat.ok()) return Named(file.path, stat.status());
-    OpenFile& added = listed->files.emplace_back();
-    added.path = file.path;
-    added.stat = *stat;
+  std::vector<TreeFile>& files = listed->tree.files;
+  listed->files.resize(files.size());
+  return InParts(files.size(), kLeastForAThread, [&](size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const auto stat = StatListed(file_system_, listed->tree, files[i]);
+      if (!stat.ok()) return Named(files[i].path, stat.status());
+      listed->files[i].path = std::move(files[i].path);
+      listed->files[i].stat = *stat;
+    }
+    return absl::OkStatus();
+  });
+}
+
+void SnapshotReader::Recall(Listed* listed) {
+  auto known = remembered_.begin();
+  for (OpenFile& file : listed->files) {
+    while (known != remembered_.end() && known->path < file.path) ++known;
+    if (known == remembered_.end()) return;
+    if (known->path == file.path) file.known = &*known++;
   }
+}
+
+SnapshotReader::Remembered* SnapshotReader::Find(absl::string_view path) {
+  const auto found = std::lower_bound(
+      remembered_.begin(), remembered_.end(), path,
+      [](const Remembered& file, absl::string_view wanted) { return file.path < wanted; });
+  return found == remembered_.end() || found->path != path ? nullptr : &*found;
+}
+
+void SnapshotReader::CatchUp(const ReadRequest& request, const ResolvedPath& route) {
+  for (Remembered& file : remembered_) file.caught_up = false;
+  const bool settled = request.cause == ReadCause::kSettled || request.cause == ReadCause::kRecheck;
+  const bool all = request.touched.all || request.reuse_nothing;
+  if (!settled || all || route.target_stat.id != remembered_root_) return;
+  int64_t room_bytes = config_.limits.max_total_bytes;
+  for (Remembered& file : remembered_) {
+    // Whatever is the matter with it, the look at the tree will show it.
+    if (!file.reusable) ReadAgain(route, &room_bytes, &file).IgnoreError();
+  }
+}
+
+absl::Status SnapshotReader::ReadAgain(const ResolvedPath& route, int64_t* room_bytes,
+                                       Remembered* known) {
+  const auto entry = OpenWithoutLinks(file_system_, route, known->path);
+  if (!entry.ok()) return entry.status();
+  const auto stat = file_system_->Stat(entry->get());
+  if (!stat.ok()) return stat.status();
+  if (stat->size_bytes > std::min(config_.limits.max_file_bytes, *room_bytes)) {
+    return absl::ResourceExhaustedError("it has more than may be read");
+  }
+  OpenFile file;
+  file.path = known->path;
+  file.known = known;
+  file.stat = *stat;
+  if (absl::Status status = Open(entry->get(), &file); !status.ok()) return status;
+  if (absl::Status status = ReadUnchanged(&file); !status.ok()) return status;
+  *room_bytes -= file.stat.size_bytes;
+  // Not since the reading began: a file system that hung may have shown it a moment ago.
+  if (!(known->stat == file.stat)) unchanged_since_ = clock_->Now();
+  known->stat = file.stat;
+  known->content = std::move(file.content);
+  known->caught_up = true;
   return absl::OkStatus();
 }
 
-absl::Status SnapshotReader::Open(const SourceTree& tree, const TreeFile& listed, OpenFile* file) {
-  const auto entry = OpenListed(file_system_, tree, listed);
-  if (!entry.ok()) return entry.status();
+absl::Status SnapshotReader::Open(int entry, OpenFile* file) {
   // Known to be a regular file before it is opened: opening some devices has effects.
-  const auto stat = file_system_->Stat((*entry)->get());
+  const auto stat = file_system_->Stat(entry);
   if (!stat.ok()) return stat.status();
   if (stat->kind != FileKind::kRegular || stat->id != file->stat.id) {
     return absl::NotFoundError("replaced while it was being read");
   }
-  auto fd = file_system_->OpenForReading((*entry)->get());
+  auto fd = file_system_->OpenForReading(entry);
   if (!fd.ok()) return fd.status();
   file->fd = *std::move(fd);
   return absl::OkStatus();
@@ -308,22 +375,21 @@ void SnapshotReader::Keep(std::shared_ptr<FileContent> content, OpenFile* file) 
   file->fd.Reset();
   // A new generation mostly repeats the old one: equal bytes are kept once, and known to be the
   // same by address.
-  const auto known = remembered_.find(file->path);
-  const bool same = known != remembered_.end() && known->second.content != nullptr &&
-                    known->second.content->digest == content->digest;
-  file->content = same ? known->second.content : std::move(content);
+  const bool same = file->known != nullptr && file->known->content != nullptr &&
+                    file->known->content->digest == content->digest;
+  file->content = same ? file->known->content : std::move(content);
 }
 
-std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) const {
-  const auto known = remembered_.find(file.path);
-  if (known == remembered_.end() || !known->second.reusable) return nullptr;
-  if (!(known->second.stat == file.stat)) return nullptr;
-  // Its size does not tell what can be read, so its times may not tell when it changed.
-  if (known->second.content->bytes.size() != static_cast<size_t>(file.stat.size_bytes)) {
-    return nullptr;
-  }
-  if (file.stat.ctime > known->second.reading_began - kOldEnough) return nullptr;
-  return known->second.content;
+std::shared_ptr<const FileContent> SnapshotReader::Reusable(const OpenFile& file) {
+  const Remembered* known = file.known;
+  if (known == nullptr || !(known->stat == file.stat)) return nullptr;
+  return known->caught_up || known->reusable ? known->content : nullptr;
+}
+
+bool SnapshotReader::TellsChanges(const OpenFile& file) const {
+  return file.stat.ctime <= began_ - kOldEnough &&
+         // Else its size does not tell what can be read, so its times may not tell when it changed.
+         file.content->bytes.size() == static_cast<size_t>(file.stat.size_bytes);
 }
 
 Reading SnapshotReader::Failure(const ReadRequest& request, const ResolvedPath& route,
@@ -383,9 +449,8 @@ bool SnapshotReader::AsRemembered(const ResolvedPath& route, const Listed& liste
   return route.target_stat.id == remembered_root_ &&
          listed.directories == remembered_directories_ &&
          listed.files.size() == remembered_.size() &&
-         std::all_of(listed.files.begin(), listed.files.end(), [&](const OpenFile& file) {
-           const auto known = remembered_.find(file.path);
-           return known != remembered_.end() && known->second.stat == file.stat;
+         std::all_of(listed.files.begin(), listed.files.end(), [](const OpenFile& file) {
+           return file.known != nullptr && file.known->stat == file.stat;
          });
 }
 
@@ -400,18 +465,17 @@ bool SnapshotReader::SameTree(const Listed& a, const Listed& b) {
 void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   // Not since the reading began: a file system that hung may have shown it a moment ago.
   if (!AsRemembered(route, listed)) unchanged_since_ = clock_->Now();
-  absl::flat_hash_map<std::string, Remembered> now;
+  std::vector<Remembered> now;
   now.reserve(listed.files.size());
   for (const OpenFile& file : listed.files) {
-    if (file.refused) {
-      // What it had before may be what it has again.
-      const auto known = remembered_.find(file.path);
-      now[file.path] = {file.stat, known == remembered_.end() ? nullptr : known->second.content,
-                        began_, false};
-      continue;
-    }
-    const absl::Time began = file.reused ? remembered_.at(file.path).reading_began : began_;
-    now[file.path] = {file.stat, file.content, began, true};
+    now.push_back(file.known != nullptr ? std::move(*file.known)
+                                        : Remembered{file.path, file.stat, nullptr});
+    Remembered& entry = now.back();
+    if (file.reused && !entry.caught_up) continue;  // it stays as it is
+    entry.stat = file.stat;
+    // What a refused one had before may be what it has again.
+    if (!file.refused) entry.content = file.content;
+    entry.reusable = !file.refused && TellsChanges(file);
   }
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;

@@ -76,16 +76,18 @@ Validator::Validator(const SourceConfig& config, std::shared_ptr<const SchemaSet
 
 Validator::Verdict Validator::Validate(const Generation& generation,
                                        const std::vector<Violation>& refused) {
-  absl::flat_hash_map<std::string, CheckedFile> checked;
+  std::vector<CheckedFile> checked;
   checked.reserve(generation.files.size());
   ViolationList found;
+  auto known = checked_.begin();
   for (const GenerationFile& file : generation.files) {
-    const auto known = checked_.find(file.path);
-    const bool unchanged = known != checked_.end() && known->second.content == file.content;
-    CheckedFile result =
-        unchanged ? std::move(known->second) : CheckedFile{file.content, CheckFile(file)};
-    found.AddAll(result.found);
-    checked.emplace(file.path, std::move(result));
+    while (known != checked_.end() && known->path < file.path) ++known;
+    if (known != checked_.end() && known->path == file.path && known->content == file.content) {
+      checked.push_back(std::move(*known++));
+    } else {
+      checked.push_back({file.path, file.content, CheckFile(file)});
+    }
+    found.AddAll(checked.back().found);
   }
   checked_ = std::move(checked);
   if (!refused.empty()) {

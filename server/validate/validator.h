@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "server/snapshot/snapshot.h"
 #include "server/snapshot/source_config.h"
 #include "server/snapshot/violation.h"
@@ -43,6 +42,7 @@ class Validator {
 
  private:
   struct CheckedFile {
+    std::string path;
     std::shared_ptr<const FileContent> content;
     ViolationList found;
   };
@@ -54,7 +54,7 @@ class Validator {
   SourceRules rules_;
   bool quotes_content_;  // in messages
   std::shared_ptr<const SchemaSet> schemas_;
-  absl::flat_hash_map<std::string, CheckedFile> checked_;  // the last generation, by path
+  std::vector<CheckedFile> checked_;  // the last generation, in byte order of paths
 };
 
 }  // namespace confstream

@@ -29,6 +29,7 @@ import propagation
 import report
 import servers
 import stalled
+import tree
 
 BENCHMARKS = {
     "propagation": propagation,
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "stalled": stalled,
     "delta": delta,
     "idle-cost": idle_cost,
+    "tree": tree,
     "history": history,
     "pieces": pieces,
 }

@@ -24,6 +24,7 @@ class HookedFileSystem final : public FileSystem {
     kOpenRoot,
     kOpenEntry,
     kStat,
+    kStatEntry,
     kReadLink,
     kList,
     kOpenForReading,
@@ -32,7 +33,7 @@ class HookedFileSystem final : public FileSystem {
     kMountId
   };
 
-  // `name` is that of OpenEntry's entry, else empty.
+  // `name` is that of the entry for OpenEntry and StatEntry, else empty.
   using Hook = std::function<absl::Status(Call call, const std::string& name)>;
 
   // What is done before each call; OK: the call takes place.
@@ -44,7 +45,7 @@ class HookedFileSystem final : public FileSystem {
   // ReadAt() returns no more bytes than this at once, as a file system may.
   size_t max_read_bytes = std::numeric_limits<size_t>::max();
 
-  // The size that Stat() says a file has; unset: the truth.
+  // The size that Stat() and StatEntry() say a file has; unset: the truth.
   std::optional<int64_t> said_size;
 
   // What Mounts() says; unset: the truth.
@@ -60,11 +61,11 @@ class HookedFileSystem final : public FileSystem {
   }
   absl::StatusOr<FileStat> Stat(int file) override {
     if (absl::Status status = before(kStat, ""); !status.ok()) return status;
-    auto stat = real_.Stat(file);
-    if (stat.ok() && stat->kind == FileKind::kRegular) {
-      stat->size_bytes = said_size.value_or(stat->size_bytes);
-    }
-    return Done(kStat, std::move(stat));
+    return Done(kStat, Said(real_.Stat(file)));
+  }
+  absl::StatusOr<FileStat> StatEntry(int directory, const std::string& name) override {
+    if (absl::Status status = before(kStatEntry, name); !status.ok()) return status;
+    return Done(kStatEntry, Said(real_.StatEntry(directory, name)));
   }
   absl::StatusOr<std::string> ReadLink(int link) override {
     if (absl::Status status = before(kReadLink, ""); !status.ok()) return status;
@@ -96,6 +97,13 @@ class HookedFileSystem final : public FileSystem {
   Result Done(Call call, Result result) {
     after(call);
     return result;
+  }
+
+  absl::StatusOr<FileStat> Said(absl::StatusOr<FileStat> stat) const {
+    if (stat.ok() && stat->kind == FileKind::kRegular) {
+      stat->size_bytes = said_size.value_or(stat->size_bytes);
+    }
+    return stat;
   }
 
   PosixFileSystem real_;

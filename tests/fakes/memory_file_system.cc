@@ -84,26 +84,43 @@ absl::StatusOr<UniqueFd> MemoryFileSystem::Open(const Node* node) {
 
 absl::StatusOr<UniqueFd> MemoryFileSystem::OpenRoot() { return Open(&root_); }
 
-absl::StatusOr<UniqueFd> MemoryFileSystem::OpenEntry(int directory, const std::string& name) {
+absl::StatusOr<const MemoryFileSystem::Node*> MemoryFileSystem::Entry(
+    int directory, const std::string& name, absl::string_view call) const {
   const Node* node = NodeOf(directory);
-  if (node == nullptr) return Error(EBADF, "open");
-  if (node->kind != FileKind::kDirectory) return Error(ENOTDIR, "open");
-  if (name.size() > NAME_MAX) return Error(ENAMETOOLONG, "open");
+  if (node == nullptr) return Error(EBADF, call);
+  if (node->kind != FileKind::kDirectory) return Error(ENOTDIR, call);
+  if (name.size() > NAME_MAX) return Error(ENAMETOOLONG, call);
   const auto found = node->entries.find(name);
-  if (found == node->entries.end()) return Error(ENOENT, "open");
-  return Open(found->second.get());
+  if (found == node->entries.end()) return Error(ENOENT, call);
+  return found->second.get();
+}
+
+absl::StatusOr<UniqueFd> MemoryFileSystem::OpenEntry(int directory, const std::string& name) {
+  const auto node = Entry(directory, name, "open");
+  if (!node.ok()) return node.status();
+  return Open(*node);
+}
+
+FileStat MemoryFileSystem::StatOf(const Node& node) {
+  FileStat stat;
+  stat.kind = node.kind;
+  stat.id = node.id;
+  stat.size_bytes = static_cast<int64_t>(node.text.size());
+  stat.mtime = absl::UnixEpoch();
+  stat.ctime = absl::UnixEpoch();
+  return stat;
 }
 
 absl::StatusOr<FileStat> MemoryFileSystem::Stat(int file) {
   const Node* node = NodeOf(file);
   if (node == nullptr) return Error(EBADF, "fstat");
-  FileStat stat;
-  stat.kind = node->kind;
-  stat.id = node->id;
-  stat.size_bytes = static_cast<int64_t>(node->text.size());
-  stat.mtime = absl::UnixEpoch();
-  stat.ctime = absl::UnixEpoch();
-  return stat;
+  return StatOf(*node);
+}
+
+absl::StatusOr<FileStat> MemoryFileSystem::StatEntry(int directory, const std::string& name) {
+  const auto node = Entry(directory, name, "fstatat");
+  if (!node.ok()) return node.status();
+  return StatOf(**node);
 }
 
 absl::StatusOr<std::string> MemoryFileSystem::ReadLink(int link) {

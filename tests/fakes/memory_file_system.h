@@ -42,6 +42,7 @@ class MemoryFileSystem final : public FileSystem {
   absl::StatusOr<UniqueFd> OpenRoot() override;
   absl::StatusOr<UniqueFd> OpenEntry(int directory, const std::string& name) override;
   absl::StatusOr<FileStat> Stat(int file) override;
+  absl::StatusOr<FileStat> StatEntry(int directory, const std::string& name) override;
   absl::StatusOr<std::string> ReadLink(int link) override;
   absl::StatusOr<std::vector<DirectoryEntry>> List(int directory, size_t max_entries) override;
   absl::StatusOr<UniqueFd> OpenForReading(int file) override;
@@ -60,6 +61,9 @@ class MemoryFileSystem final : public FileSystem {
 
   bool Add(absl::string_view path, FileKind kind, std::string text);
   absl::StatusOr<UniqueFd> Open(const Node* node);
+  absl::StatusOr<const Node*> Entry(int directory, const std::string& name,
+                                    absl::string_view call) const;
+  static FileStat StatOf(const Node& node);
   const Node* NodeOf(int file) const;
 
   const UniqueFd null_;
