@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -122,6 +123,130 @@ TEST_F(LinkResolverTest, RouteDiffersWhenALinkIsRetargetedOrReplacedByItsLike) {
   EXPECT_FALSE(SameRoute(before, resolver_.ResolveSource(Path("link"), false)));
   SwapLink("one", Path("link"));  // the same text, another link
   EXPECT_FALSE(SameRoute(before, resolver_.ResolveSource(Path("link"), false)));
+}
+
+// StillLeads() takes the short way while the route holds its directories, and the whole way
+// without: both answer the same.
+class StillLeadsTest : public LinkResolverTest {
+ protected:
+  // What both ways say of the path `relative` after `change`.
+  void ExpectAfter(const std::string& relative, const std::function<void()>& change, bool expected,
+                   bool is_volume = false) {
+    ResolvedPath route = resolver_.ResolveSource(Path(relative), is_volume);
+    ASSERT_TRUE(route.status.ok()) << route.status;
+    ASSERT_NE(route.hops.front().directory_fd, nullptr);
+    ASSERT_TRUE(resolver_.StillLeads(Path(relative), is_volume, route));
+    change();
+    EXPECT_EQ(resolver_.StillLeads(Path(relative), is_volume, route), expected) << "held";
+    route.LetGo();
+    EXPECT_EQ(route.target_fd, nullptr);
+    EXPECT_EQ(resolver_.StillLeads(Path(relative), is_volume, route), expected) << "not held";
+  }
+};
+
+TEST_F(StillLeadsTest, WhatIsBesideTheWayIsNothingToIt) {
+  WriteFile(Path("real/inner/file.yaml"), "x: 1");
+  MakeLink("real", Path("link"));
+  ExpectAfter(
+      "link/inner/file.yaml",
+      [&] {
+        WriteFile(Path("other"), "");
+        WriteFile(Path("real/inner/file.yaml"), "x: 2");
+      },
+      true);
+}
+
+TEST_F(StillLeadsTest, RetargetedLinkLeadsElsewhere) {
+  std::filesystem::create_directories(Path("one"));
+  std::filesystem::create_directories(Path("two"));
+  MakeLink("one", Path("link"));
+  ExpectAfter(
+      "link",
+      [&] {
+        MakeLink("two", Path("tmp"));
+        std::filesystem::rename(Path("tmp"), Path("link"));
+      },
+      false);
+}
+
+TEST_F(StillLeadsTest, LinkReplacedByItsLikeIsAnother) {
+  std::filesystem::create_directories(Path("one"));
+  MakeLink("one", Path("link"));
+  ExpectAfter(
+      "link",
+      [&] {
+        MakeLink("one", Path("tmp"));
+        std::filesystem::rename(Path("tmp"), Path("link"));
+      },
+      false);
+}
+
+TEST_F(StillLeadsTest, AncestorReplacedByItsLikeIsAnother) {
+  std::filesystem::create_directories(Path("a/b/c"));
+  ExpectAfter(
+      "a/b/c",
+      [&] {
+        std::filesystem::rename(Path("a"), Path("old"));
+        std::filesystem::create_directories(Path("a/b/c"));
+      },
+      false);
+}
+
+TEST_F(StillLeadsTest, FileThatIsReplacedOrGoneIsAnother) {
+  WriteFile(Path("file"), "1");
+  ExpectAfter(
+      "file",
+      [&] {
+        WriteFile(Path("tmp"), "1");
+        std::filesystem::rename(Path("tmp"), Path("file"));
+      },
+      false);
+  ExpectAfter(
+      "file", [&] { std::filesystem::remove(Path("file")); }, false);
+}
+
+TEST_F(StillLeadsTest, SwapOfAVolumeLeadsElsewhere) {
+  KubeletVolume volume(Path("volume"));
+  volume.Swap({{"a", "1"}});
+  ExpectAfter(
+      "volume",
+      [&] {
+        volume.Swap({{"a", "2"}});
+      },
+      false, true);
+}
+
+TEST_F(StillLeadsTest, PlainDirectoryThatBecomesAVolumeLeadsElsewhere) {
+  std::filesystem::create_directories(Path("plain/data"));
+  ExpectAfter(
+      "plain", [&] { WriteFile(Path("plain/..data.txt"), ""); }, true);
+  ExpectAfter(
+      "plain", [&] { MakeLink("data", Path("plain/..data")); }, false);
+}
+
+TEST_F(StillLeadsTest, WhatIsMissingIsLookedForAgain) {
+  const ResolvedPath route = resolver_.ResolveSource(Path("a/b"), false);
+  EXPECT_TRUE(resolver_.StillLeads(Path("a/b"), false, route));
+  std::filesystem::create_directories(Path("a"));
+  EXPECT_FALSE(resolver_.StillLeads(Path("a/b"), false, route));
+}
+
+TEST_F(StillLeadsTest, LongWayIsNotHeld) {
+  std::string relative = "d";
+  for (size_t i = 0; i < LinkResolver::kMaxHeldHops; ++i) absl::StrAppend(&relative, "/d");
+  std::filesystem::create_directories(Path(relative));
+  const ResolvedPath route = resolver_.ResolveSource(Path(relative), false);
+  EXPECT_EQ(route.hops.back().directory_fd, nullptr);
+  EXPECT_TRUE(resolver_.StillLeads(Path(relative), false, route));
+  std::filesystem::rename(Path(relative), Path("elsewhere"));
+  EXPECT_FALSE(resolver_.StillLeads(Path(relative), false, route));
+}
+
+TEST_F(StillLeadsTest, HopsOfWhatIsNoSourceHoldNothing) {
+  std::filesystem::create_directories(Path("a/b"));
+  for (const Hop& hop : resolver_.Resolve(Path("a/b")).hops) {
+    EXPECT_EQ(hop.directory_fd, nullptr) << hop.name;
+  }
 }
 
 }  // namespace

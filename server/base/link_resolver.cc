@@ -23,6 +23,11 @@ bool SameHop(const Hop& a, const Hop& b) {
 
 }  // namespace
 
+void ResolvedPath::LetGo() {
+  target_fd.reset();
+  for (Hop& hop : hops) hop.directory_fd.reset();
+}
+
 bool SameRoute(const ResolvedPath& a, const ResolvedPath& b) {
   if (a.status.code() != b.status.code() || a.hops.size() != b.hops.size() ||
       a.kubernetes_volume != b.kubernetes_volume) {
@@ -157,7 +162,7 @@ class LinkResolver::Walk {
       if (stack_.size() > 1) stack_.pop_back();
       return;
     }
-    result_.hops.push_back({Here().path, Here().stat.id, component, "", FileStat{}});
+    result_.hops.push_back({Here().path, Here().stat.id, component, "", FileStat{}, Here().fd});
     Hop& hop = result_.hops.back();
     const std::string path = Join(Here().path, component);
     if (Forbidden(path)) return;
@@ -227,13 +232,47 @@ ResolvedPath LinkResolver::ResolveSource(const std::string& path, bool is_volume
   Walk walk(file_system_, guard_);
   walk.Follow(path);
   if (walk.AtDirectory() && (is_volume || walk.HasDataLink())) walk.FollowDataLink();
-  return walk.Finish();
+  ResolvedPath route = walk.Finish();
+  if (route.hops.size() > kMaxHeldHops) {
+    for (Hop& hop : route.hops) hop.directory_fd.reset();
+  }
+  return route;
+}
+
+bool LinkResolver::StillLeads(const std::string& path, bool is_volume,
+                              const ResolvedPath& route) const {
+  const bool held = route.status.ok() && !route.hops.empty() &&
+                    route.hops.back().directory_fd != nullptr && route.target_fd != nullptr;
+  if (!held) return SameRoute(ResolveSource(path, is_volume), route);
+  for (const Hop& hop : route.hops) {
+    if (!StillThere(hop)) return false;
+  }
+  if (route.kubernetes_volume || route.target_stat.kind != FileKind::kDirectory) return true;
+  // A plain directory becomes a volume when this link appears.
+  const auto data = file_system_->StatEntry(route.target_fd->get(), kDataLink);
+  return data.ok() ? data->kind != FileKind::kLink : absl::IsNotFound(data.status());
+}
+
+bool LinkResolver::StillThere(const Hop& hop) const {
+  if (hop.entry.kind != FileKind::kLink) {
+    const auto entry = file_system_->StatEntry(hop.directory_fd->get(), hop.name);
+    return entry.ok() && entry->id == hop.entry.id;
+  }
+  const auto link = file_system_->OpenEntry(hop.directory_fd->get(), hop.name);
+  if (!link.ok()) return false;
+  const auto entry = file_system_->Stat(link->get());
+  // The link itself is not held: its number may be another's by now.
+  if (!entry.ok() || entry->id != hop.entry.id || entry->ctime != hop.entry.ctime) return false;
+  const auto text = file_system_->ReadLink(link->get());
+  return text.ok() && *text == hop.link_text;
 }
 
 ResolvedPath LinkResolver::Resolve(const std::string& path) const {
   Walk walk(file_system_, guard_);
   walk.Follow(path);
-  return walk.Finish();
+  ResolvedPath route = walk.Finish();
+  for (Hop& hop : route.hops) hop.directory_fd.reset();
+  return route;
 }
 
 }  // namespace confstream

@@ -45,7 +45,8 @@ struct ReadRequest {
   std::string source;
   uint64_t incarnation = 0;  // tells a source from one of the same name that was removed before
   uint64_t number = 0;       // of the request
-  // Where the source leads, and is watched. Unset: nobody watches it, or not to the end.
+  // Where the source leads, and is watched. Unset: nobody watches it, or not to the end. If it
+  // holds its target, it was found a moment ago.
   std::optional<ResolvedPath> route;
   ReadCause cause = ReadCause::kRecheck;
   std::optional<HopName> commit;  // with kCommit: the hop that was replaced

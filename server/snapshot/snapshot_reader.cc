@@ -87,10 +87,14 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
 Reading SnapshotReader::ReadOnce(const ReadRequest& request, bool as_it_is) {
   began_ = clock_->WallNow();
   began_at_ = clock_->Now();
-  const ResolvedPath route = Resolve(request);
+  // Whether what the watch thread found a moment ago still holds is asked once the files are open.
+  const bool found = request.cause == ReadCause::kCommit && request.route.has_value() &&
+                     request.route->status.ok() && request.route->target_fd != nullptr;
+  const ResolvedPath route = found ? *request.route : Resolve(request);
   if (request.route.has_value() && !SameRoute(route, *request.route)) {
     return Outcome(Reading::kMoved);
   }
+  is_volume_ = is_volume_ || route.kubernetes_volume;
   // A hop that has just been replaced shows that the mount is alive.
   MountCheck::Finding mount;
   if (request.cause != ReadCause::kCommit) mount = mount_check_.Look(route);
@@ -140,7 +144,9 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
     if (!status.ok()) return Failure(request, route, Named(file.path, status));
   }
   // From here on the open files are one generation, or the reading is thrown away.
-  if (!SameRoute(Resolve(request), route)) return Outcome(Reading::kMoved);
+  if (!resolver_.StillLeads(config_.path, IsVolume(request), route)) {
+    return Outcome(Reading::kMoved);
+  }
   for (OpenFile& file : listed->files) {
     if (file.refused || file.content != nullptr) continue;
     if (absl::Status status = ReadFile(as_it_is, &growth, &file); !status.ok()) {
@@ -183,10 +189,13 @@ Reading SnapshotReader::ReadTree(const ReadRequest& request, const ResolvedPath&
 }
 
 ResolvedPath SnapshotReader::Resolve(const ReadRequest& request) {
-  const bool is_volume = request.route.has_value() ? request.route->kubernetes_volume : is_volume_;
-  ResolvedPath route = resolver_.ResolveSource(config_.path, is_volume);
+  ResolvedPath route = resolver_.ResolveSource(config_.path, IsVolume(request));
   is_volume_ = is_volume_ || route.kubernetes_volume;
   return route;
+}
+
+bool SnapshotReader::IsVolume(const ReadRequest& request) const {
+  return request.route.has_value() ? request.route->kubernetes_volume : is_volume_;
 }
 
 std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {

@@ -96,6 +96,8 @@ class SnapshotReader {
   Reading ReadOnce(const ReadRequest& request, bool as_it_is);
   Reading ReadTree(const ReadRequest& request, const ResolvedPath& route, bool as_it_is);
   ResolvedPath Resolve(const ReadRequest& request);
+  // True if the source is known to be a Kubernetes volume.
+  bool IsVolume(const ReadRequest& request) const;
   // Reads the files whose remembered content cannot be reused, those that events have named above
   // all, and remembers them as they are now, before the tree is looked at.
   void CatchUp(const ReadRequest& request, const ResolvedPath& route);

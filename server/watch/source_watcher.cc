@@ -79,6 +79,9 @@ struct SourceWatcher::Source {
   Instant left_out_not_before;
   uint64_t activity = 0;  // events that concerned the source
   TouchedFiles touched;   // since the last request
+  // Of a plan made in this turn, with all that it leads through held: a reading that begins now
+  // need not look at it once more.
+  std::optional<ResolvedPath> fresh_route;
 };
 
 // A worker that waits to be told whether the source has been quiet.
@@ -216,6 +219,7 @@ Instant SourceWatcher::Step(Instant now) {
     if (now >= source->poll_at) Poll(source.get());
     if (now >= source->plan_at) PlanAgain(source.get(), now);
     SubmitIfDue(source.get(), now);
+    source->fresh_route.reset();
     next = std::min(next, NextTurn(*source));
   }
   return next;
@@ -420,6 +424,7 @@ void SourceWatcher::PlanAgain(Source* source, Instant now) {
     armed.may_hang = true;  // nobody has looked
   } else {
     armed = source->plan->Arm();
+    source->fresh_route = std::move(armed.route);
   }
   const absl::Duration took = clock_->Now() - began;
   source->pacer.NotePlan(now, took);
@@ -500,8 +505,11 @@ void SourceWatcher::SubmitIfDue(Source* source, Instant now) {
   request.source = source->config.name;
   request.incarnation = source->incarnation;
   request.number = ++requests_;
-  if (!source->may_hang) request.route = source->plan->route();
   request.cause = due->cause;
+  if (!source->may_hang) {
+    request.route = std::move(source->fresh_route);
+    if (!request.route.has_value()) request.route = source->plan->route();
+  }
   request.commit = std::move(due->commit);
   request.polled_because = source->polled_because;
   request.may_hang = source->may_hang;

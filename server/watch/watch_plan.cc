@@ -40,9 +40,14 @@ WatchPlan::WatchPlan(FileSystem* file_system, const MountGuard* guard, EventSour
 WatchPlan::~WatchPlan() { Release(watched_); }
 
 WatchPlan::Look WatchPlan::LookAgain() {
+  ResolvedPath route = resolver_.ResolveSource(path_, is_volume_);
+  is_volume_ = is_volume_ || route.kubernetes_volume;
+  return LookAt(std::move(route));
+}
+
+WatchPlan::Look WatchPlan::LookAt(ResolvedPath route) const {
   Look look;
-  look.route = resolver_.ResolveSource(path_, is_volume_);
-  is_volume_ = is_volume_ || look.route.kubernetes_volume;
+  look.route = std::move(route);
   if (!look.route.status.ok()) return look;
   auto tree = ListSourceTree(file_system_, look.route, rules_, guard_);
   if (!tree.ok()) {
@@ -67,7 +72,8 @@ WatchPlan::Armed WatchPlan::Arm() {
     const absl::Status changed = WatchAll(look, &watched, &armed);
     // What came into being between resolving and watching sent no event: only looking again shows
     // it.
-    Look again = LookAgain();
+    Look again =
+        resolver_.StillLeads(path_, is_volume_, look.route) ? LookAt(look.route) : LookAgain();
     armed.route_agreed = SameRoute(look.route, again.route);
     armed.agreed = armed.route_agreed && changed.ok() && !ChangedUnderneath(look.listing) &&
                    SameDirectories(look.tree, again.tree);
@@ -75,12 +81,13 @@ WatchPlan::Armed WatchPlan::Arm() {
     std::swap(watched_, watched);
     Release(watched);  // the old ones, now that the new ones are held
     has_tree_links_ = !look.tree.link_hops.empty();
-    route_ = std::move(again.route);
+    route_ = again.route;
     // At rest nothing is held open: whoever wants to unmount the volume would be told that it is
     // busy. What takes the place of the target, even under its inode number, sends an event.
-    route_.target_fd.reset();
+    route_.LetGo();
+    armed.route = std::move(again.route);
     if (armed.route_agreed || attempt == kMaxAttempts) return armed;
-    look.route = route_;
+    look.route = armed.route;
     look.tree = std::move(again.tree);
     look.listing = std::move(again.listing);
   }

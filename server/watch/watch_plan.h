@@ -52,6 +52,7 @@ class WatchPlan {
     bool grown = false;        // a directory is watched that was not
     absl::Status watching;     // not OK: some change would not be told, and why
     bool may_hang = false;     // the source, or a part of it, is where the guard forbids to look
+    ResolvedPath route;        // as route(), but it holds what it leads through
   };
 
   // What is passed on outlives the plan. What `guard` forbids is not touched, and so not watched.
@@ -96,6 +97,8 @@ class WatchPlan {
   };
 
   Look LookAgain();
+  // The same for the tree alone.
+  Look LookAt(ResolvedPath route) const;
   // Watches all that `look` names. NOT_FOUND, FAILED_PRECONDITION: it has changed meanwhile; any
   // other error is in `armed->watching` and leaves the rest watched.
   absl::Status WatchAll(const Look& look, WatchedMap* watched, Armed* armed);
