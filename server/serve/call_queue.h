@@ -42,10 +42,15 @@ class MethodTag final : public CompletionTag {
 
 // One thread does all that is to be done for the calls, so that streams need no locks, and that
 // writing to many wakes nobody: all threads that poll for gRPC share one epoll set, and would hand
-// the events of each stream to each other. Post() is thread-safe, PostAt() is for the thread
-// itself, the rest is the server's.
+// the events of each stream to each other. Post() is thread-safe, timers are the thread's own, the
+// rest is the server's.
 class CallQueue final : public Lane {
+ private:
+  using Timers = std::multimap<Instant, std::function<void()>>;
+
  public:
+  using Timer = Timers::iterator;
+
   // `completions` belongs to a server that starts afterwards, and is shut down before Shutdown().
   CallQueue(const Clock* clock, std::unique_ptr<grpc::ServerCompletionQueue> completions)
       : clock_(clock), completions_(std::move(completions)) {}
@@ -61,8 +66,12 @@ class CallQueue final : public Lane {
     thread_ = std::thread([this] { Serve(); });
   }
   void Post(std::function<void()> work) override;
-  // Does `work` when the time has come, unless Shutdown() comes first.
-  void PostAt(Instant when, std::function<void()> work) { timers_.emplace(when, std::move(work)); }
+  // Does `work` when the time has come, unless Cancel() or Shutdown() comes first.
+  Timer PostAt(Instant when, std::function<void()> work) {
+    return timers_.emplace(when, std::move(work));
+  }
+  // REQUIRES: the timer's work has not begun.
+  void Cancel(Timer timer) { timers_.erase(timer); }
   // Returns when every operation is complete. May be called again.
   void Shutdown();
 
@@ -74,7 +83,7 @@ class CallQueue final : public Lane {
 
   const Clock* const clock_;
   const std::unique_ptr<grpc::ServerCompletionQueue> completions_;
-  std::multimap<Instant, std::function<void()>> timers_;  // the thread's
+  Timers timers_;  // the thread's
   std::thread thread_;
 
   Mutex mu_;

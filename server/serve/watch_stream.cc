@@ -69,7 +69,6 @@ absl::Status WatchStream::Open() {
 void WatchStream::Wake() {
   if (call_ == nullptr) return;
   const Instant now = context_.clock->Now();
-  if (now >= wake_at_) wake_at_ = Instant::Infinite();
   if (writing_ && !cancelled_ && !finished_ && now >= write_began_ + context_.stall_timeout) {
     // A reader that takes nothing, perhaps behind a proxy that keeps the connection: gRPC would
     // wait for ever.
@@ -128,16 +127,21 @@ void WatchStream::Finish(const absl::Status& status) {
 
 void WatchStream::Schedule() {
   const Instant due = writing_ ? write_began_ + context_.stall_timeout : session_->NextDue();
+  if (due == Instant::Infinite()) return;
   // One wake-up that comes early is enough: it asks for the next. So a busy stream asks for hardly
   // any.
-  if (due >= wake_at_) return;
-  wake_at_ = due;
-  queue_->PostAt(due, [weak = weak_from_this()] {
-    if (const auto stream = weak.lock()) stream->Wake();
+  if (timer_.has_value()) {
+    if (due >= (*timer_)->first) return;
+    queue_->Cancel(*timer_);
+  }
+  timer_ = queue_->PostAt(due, [this] {
+    timer_.reset();
+    Wake();
   });
 }
 
 void WatchStream::Release() {
+  if (timer_.has_value()) queue_->Cancel(*std::exchange(timer_, std::nullopt));
   if (session_ != nullptr) context_.hub->Close(*session_, this);
   session_.reset();
   call_.reset();

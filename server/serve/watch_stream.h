@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "absl/time/time.h"
 #include "server/base/clock.h"
@@ -76,7 +77,7 @@ class WatchStream final : public Subscriber, public std::enable_shared_from_this
   bool finished_ = false;                  // nothing more is to be written
   bool done_ = false;                      // gRPC knows how the call has ended
   Instant write_began_;
-  Instant wake_at_ = Instant::Infinite();  // the earliest wake-up asked for
+  std::optional<CallQueue::Timer> timer_;  // the wake-up asked for
 };
 
 }  // namespace confstream

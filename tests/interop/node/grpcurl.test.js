@@ -3,13 +3,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
 import { startConfstreamd } from './confstreamd.js';
 
 const timeout = 60_000;
-const here = fileURLToPath(new URL('.', import.meta.url));
 const grpcurl = process.env.GRPCURL;
 assert.ok(grpcurl, 'GRPCURL must name the program; ./dev interop does that');
 
@@ -40,8 +38,8 @@ async function assertAnswers(at) {
   assert.equal(Buffer.from(watched.snapshot.files[0].content, 'base64').toString(), 'x: 1\n');
 
   for (const service of ['', 'confstream.v1.ConfigService', 'source/demo']) {
-    const asked = ['-import-path', here, '-proto', 'health.proto', '-d', JSON.stringify({ service })];
-    const health = JSON.parse(await run(...flags, ...asked, target, 'grpc.health.v1.Health/Check'));
+    const asked = ['-d', JSON.stringify({ service }), target, 'grpc.health.v1.Health/Check'];
+    const health = JSON.parse(await run(...flags, ...asked));
     assert.equal(health.status, 'SERVING', service);
   }
 }
