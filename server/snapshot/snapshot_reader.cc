@@ -15,9 +15,9 @@ namespace {
 // How often a source that never stops changing is read anew in the hope of a reading during which
 // it rests.
 constexpr int kForcedPasses = 5;
-// A file's bytes are taken from an earlier reading only if its last change was this much older:
-// file systems stamp changes by a clock that ticks every few milliseconds, or every second (ext4
-// with 128-byte inodes).
+// A file's bytes and a directory's names are taken from an earlier reading only if their last
+// change was this much older: file systems stamp changes by a clock that ticks every few
+// milliseconds, or every second (ext4 with 128-byte inodes).
 constexpr absl::Duration kOldEnough = absl::Seconds(2);
 
 // To look at fewer files is not worth a thread.
@@ -66,6 +66,9 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   if (request.touched.all || request.reuse_nothing) {
     for (Remembered& file : remembered_) file.reusable = false;
   }
+  // Some file systems that are polled give directories times that tell nothing.
+  const bool watched = request.route.has_value() && request.polled_because.empty();
+  if (!watched || request.touched.all || request.reuse_nothing) listings_.clear();
   for (const std::string& path : request.touched.paths) {
     if (Remembered* file = Find(path)) file->reusable = false;
   }
@@ -219,7 +222,7 @@ std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {
 
 absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& route) {
   Listed listed;
-  auto tree = ListSourceTree(file_system_, route, rules_);
+  auto tree = ListSourceTree(file_system_, route, rules_, nullptr, &listings_);
   if (!tree.ok()) return tree.status();
   listed.tree = *std::move(tree);
   if (absl::Status status = StatAll(&listed); !status.ok()) return status;
@@ -480,6 +483,19 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;
   remembered_directories_ = listed.directories;
+  RememberListings(listed.tree.directories);
+}
+
+void SnapshotReader::RememberListings(const std::vector<TreeDirectory>& directories) {
+  // Names that are left out are not bounded together: of too many, some are listed anew each time.
+  size_t room = 2 * static_cast<size_t>(rules_.max_files);
+  listings_.clear();
+  for (const TreeDirectory& directory : directories) {
+    const DirectoryListing& listing = *directory.listing;
+    if (listing.stat.ctime > began_ - kOldEnough || listing.entries.size() > room) continue;
+    room -= listing.entries.size();
+    listings_.emplace(directory.prefix, directory.listing);
+  }
 }
 
 Reading SnapshotReader::Finish(Listed listed, std::vector<Violation> violations) {
