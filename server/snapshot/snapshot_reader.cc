@@ -25,6 +25,8 @@ constexpr size_t kLeastForAThread = 1024;
 
 // How often more is read of a file that has more than it is said to have.
 constexpr int kReadsBeyondSize = 1000;
+// Room that is made for it, in bytes.
+constexpr size_t kLeastGrowth = 4096;
 
 std::string WhyEmpty(const LeftOut& left_out) {
   if (left_out.count == 0) {
@@ -355,17 +357,26 @@ absl::Status SnapshotReader::ReadAsItIs(int64_t* growth, OpenFile* file) {
 absl::Status SnapshotReader::ReadUpTo(int64_t most_bytes, const OpenFile& file,
                                       std::string* bytes) const {
   const auto most = static_cast<size_t>(most_bytes);
-  const auto expected = static_cast<size_t>(file.stat.size_bytes) + 1;
+  const auto said = static_cast<size_t>(file.stat.size_bytes);
+  bytes->resize(std::min(most, said));
   size_t have = 0;
   int beyond = 0;
   while (have < most) {
     // Whoever writes as fast as this reads is not waited for.
-    if (have >= expected && ++beyond > kReadsBeyondSize) break;
-    if (have == bytes->size()) bytes->resize(std::min(most, std::max(expected, 2 * have)));
-    const auto got = file_system_->ReadAt(file.fd.get(), bytes->data() + have, bytes->size() - have,
-                                          static_cast<int64_t>(have));
+    if (have > said && ++beyond > kReadsBeyondSize) break;
+    // Whether there is more is asked apart, so that a file of the size it is said to have fits, and
+    // is not moved to where it does.
+    char next = 0;
+    const bool full = have == bytes->size();
+    const auto got =
+        file_system_->ReadAt(file.fd.get(), full ? &next : bytes->data() + have,
+                             full ? 1 : bytes->size() - have, static_cast<int64_t>(have));
     if (!got.ok()) return got.status();
     if (*got == 0) break;
+    if (full) {
+      bytes->resize(std::min(most, std::max(2 * have, kLeastGrowth)));
+      (*bytes)[have] = next;
+    }
     have += *got;
   }
   bytes->resize(have);
