@@ -709,6 +709,20 @@ TEST_F(SnapshotReaderTest, DirectoriesAreListedAgainWhereEventsDoNotTellOfEveryC
   }
 }
 
+TEST_F(SnapshotReaderTest, MoreNamesThanTwiceAsManyAsFilesMayBeAreNotRemembered) {
+  config_.exclude = {*PathGlob::Parse("left-out-*")};
+  config_.limits.max_files = 10;
+  for (int i = 0; i < 10; ++i) WriteFile(Path(absl::StrCat("s/left-out-", i)), "x");
+  ReadTenFiles();
+  Read(ReadCause::kRecheck);
+  EXPECT_EQ(lists_, 0);
+  WriteFile(Path("s/left-out-too"), "x");
+  Read(ReadCause::kRecheck);
+  lists_ = 0;
+  EXPECT_EQ(Read(ReadCause::kRecheck).generation.files.size(), 10u);
+  EXPECT_EQ(lists_, 1);
+}
+
 TEST_F(SnapshotReaderTest, FileAddedToAKnownDirectoryWhileItIsLookedAtIsNotMissed) {
   // When the path has been resolved; once the directory was found as it was; after the look.
   for (const auto& [call, name] : std::vector<std::pair<HookedFileSystem::Call, std::string>>{
