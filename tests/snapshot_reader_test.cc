@@ -11,6 +11,8 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -69,10 +71,12 @@ class SnapshotReaderTest : public testing::Test {
     return contents;
   }
 
-  // How many files' bytes are read by the next readings, and how often directories are listed.
+  // How many files' bytes are read by the next readings, how often the tree is looked at that has
+  // f0, and how often directories are listed for it.
   void CountReads() {
-    file_system_.before = [this](HookedFileSystem::Call call, const std::string&) {
+    file_system_.before = [this](HookedFileSystem::Call call, const std::string& entry) {
       if (call == HookedFileSystem::kOpenForReading) ++reads_;
+      if (call == HookedFileSystem::kStatEntry && entry == "f0") ++looks_;
       if (call == HookedFileSystem::kList) ++lists_;
       return absl::OkStatus();
     };
@@ -95,12 +99,12 @@ class SnapshotReaderTest : public testing::Test {
   }
 
   // Something happens before the first call of this kind, for the entry `name` if it has one; calls
-  // are counted no more.
+  // are counted no more, but for looks.
   void Before(HookedFileSystem::Call wanted, const std::string& name,
               const std::function<void()>& what_happens) {
     file_system_.before = [this, wanted, name, what_happens, done = false](
                               HookedFileSystem::Call call, const std::string& entry) mutable {
-      if (call == HookedFileSystem::kList) ++lists_;
+      if (call == HookedFileSystem::kStatEntry && entry == "f0") ++looks_;
       if (call == wanted && entry == name && !std::exchange(done, true)) what_happens();
       return absl::OkStatus();
     };
@@ -113,6 +117,7 @@ class SnapshotReaderTest : public testing::Test {
   SourceConfig config_;
   std::unique_ptr<SnapshotReader> reader_;
   int reads_ = 0;
+  int looks_ = 0;
   int lists_ = 0;
 };
 
@@ -501,19 +506,19 @@ TEST_F(SnapshotReaderTest, FilesThatEventsNamedAreReadBeforeTheTreeIsLookedAtOnc
   EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
   EXPECT_EQ(reading.generation.files[7].content->bytes, "zz");
   EXPECT_EQ(reads_, 2);
-  EXPECT_EQ(lists_, 1);
+  EXPECT_EQ(looks_, 1);
 }
 
 TEST_F(SnapshotReaderTest, TreeThatIsAsItWasIsLookedAtOnce) {
   ReadTenFiles();
   EXPECT_EQ(Read(ReadCause::kRecheck).result, Reading::kGeneration);
   EXPECT_EQ(reads_, 0);
-  EXPECT_EQ(lists_, 1);
+  EXPECT_EQ(looks_, 1);
   ReadRequest request = Request(ReadCause::kRecheck);
   request.reuse_nothing = true;
   EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
   EXPECT_EQ(reads_, 10);
-  EXPECT_EQ(lists_, 3);
+  EXPECT_EQ(looks_, 3);
 }
 
 TEST_F(SnapshotReaderTest, FileThatWasTooYoungIsReadAgainBeforeTheTreeIsLookedAtOnce) {
@@ -526,7 +531,7 @@ TEST_F(SnapshotReaderTest, FileThatWasTooYoungIsReadAgainBeforeTheTreeIsLookedAt
   ASSERT_EQ(reading.result, Reading::kGeneration);
   EXPECT_EQ(reading.generation.files[3].content->bytes, "z");
   EXPECT_EQ(reads_, 3);
-  EXPECT_EQ(lists_, 2);
+  EXPECT_EQ(looks_, 2);
   clock_.shift = absl::Seconds(10);
   EXPECT_EQ(ReadNamed({}).result, Reading::kGeneration);
   EXPECT_EQ(reads_, 5);
@@ -542,7 +547,7 @@ TEST_F(SnapshotReaderTest, FileThatNoEventNamedIsFoundAndLookedAtTwice) {
   ASSERT_EQ(reading.result, Reading::kGeneration);
   EXPECT_EQ(reading.generation.files[3].content->bytes, "y");
   EXPECT_EQ(reading.generation.files[5].content->bytes, "unnamed");
-  EXPECT_EQ(lists_, 2);
+  EXPECT_EQ(looks_, 2);
 }
 
 TEST_F(SnapshotReaderTest, FileThatChangesAgainOnceItWasReadIsReadAgainAndLookedAtTwice) {
@@ -552,7 +557,7 @@ TEST_F(SnapshotReaderTest, FileThatChangesAgainOnceItWasReadIsReadAgainAndLooked
   const Reading reading = ReadNamed({"f3"});
   ASSERT_EQ(reading.result, Reading::kGeneration);
   EXPECT_EQ(reading.generation.files[3].content->bytes, "newer");
-  EXPECT_EQ(lists_, 2);
+  EXPECT_EQ(looks_, 2);
 }
 
 TEST_F(SnapshotReaderTest, FilesThatComeOrGoBesideTheNamedOneAreLookedForTwice) {
@@ -560,13 +565,13 @@ TEST_F(SnapshotReaderTest, FilesThatComeOrGoBesideTheNamedOneAreLookedForTwice) 
   WriteFile(Path("s/f3"), "y");
   WriteFile(Path("s/new"), "n");
   EXPECT_EQ(ReadNamed({"f3", "new"}).generation.files.size(), 11u);
-  EXPECT_EQ(lists_, 2);
+  EXPECT_EQ(looks_, 2);
   WriteFile(Path("s/f3"), "yy");
   Before(HookedFileSystem::kReadAt, "", [this] { std::filesystem::remove(Path("s/f5")); });
   const Reading reading = ReadNamed({"f3"});
   ASSERT_EQ(reading.result, Reading::kGeneration);
   EXPECT_EQ(reading.generation.files.size(), 10u);
-  EXPECT_EQ(lists_, 4);
+  EXPECT_EQ(looks_, 4);
 }
 
 TEST_F(SnapshotReaderTest, NamedFileThatLeadsOutOfTheSourceByNowIsNotRead) {
@@ -605,8 +610,9 @@ TEST_F(SnapshotReaderTest, NamedFileIsReadAgainAfterAReadingThatFailed) {
   ReadTenFiles();
   WriteFile(Path("s/f3"), "y");
   file_system_.before = [](HookedFileSystem::Call call, const std::string&) {
-    return call == HookedFileSystem::kList ? absl::ResourceExhaustedError("too many open files")
-                                           : absl::OkStatus();
+    return call == HookedFileSystem::kStatEntry
+               ? absl::ResourceExhaustedError("too many open files")
+               : absl::OkStatus();
   };
   EXPECT_EQ(ReadNamed({"f3"}).result, Reading::kFailed);
   CountReads();
@@ -641,6 +647,139 @@ TEST_F(SnapshotReaderTest, ErrorAtAnyCallWhileNamedFilesAreReadNeverMakesAWrongG
         << "error at call " << failing;
   }
   EXPECT_GT(failing, 30);
+}
+
+TEST_F(SnapshotReaderTest, OnlyDirectoriesThatLookChangedAreListedAgain) {
+  WriteFile(Path("s/a/f"), "x");
+  WriteFile(Path("s/b/f"), "x");
+  clock_.shift = absl::Seconds(10);
+  Configure("s");
+  Read(ReadCause::kSettled);
+  CountReads();
+  WriteFile(Path("s/b/f"), "y");
+  EXPECT_THAT(Contents(ReadNamed({"b/f"})), ElementsAre("a/f=x", "b/f=y"));
+  EXPECT_EQ(lists_, 0);
+  WriteFile(Path("s/b/new"), "z");
+  EXPECT_THAT(Contents(ReadNamed({"b/new"})), ElementsAre("a/f=x", "b/f=y", "b/new=z"));
+  EXPECT_EQ(lists_, 2);  // once for each look
+  std::filesystem::remove(Path("s/a/f"));
+  WriteFile(Path("s/a/f/below"), "w");
+  EXPECT_THAT(Contents(ReadNamed({})), ElementsAre("a/f/below=w", "b/f=y", "b/new=z"));
+  EXPECT_EQ(lists_, 6);
+  std::filesystem::rename(Path("s/a"), Path("s/c"));
+  EXPECT_THAT(Contents(ReadNamed({})), ElementsAre("b/f=y", "b/new=z", "c/f/below=w"));
+}
+
+TEST_F(SnapshotReaderTest, DirectoryThatChangedJustBeforeItWasListedIsListedAgain) {
+  WriteFile(Path("s/f0"), "x");
+  clock_.shift = absl::Seconds(1);
+  Configure("s");
+  Read(ReadCause::kSettled);
+  CountReads();
+  Read(ReadCause::kSettled);
+  EXPECT_EQ(looks_, 1);
+  EXPECT_EQ(lists_, 1);
+  clock_.shift = absl::Seconds(10);
+  Read(ReadCause::kSettled);
+  EXPECT_EQ(lists_, 2);
+  Read(ReadCause::kSettled);
+  EXPECT_EQ(lists_, 2);
+}
+
+TEST_F(SnapshotReaderTest, DirectoriesAreListedAgainWhereEventsDoNotTellOfEveryChange) {
+  ReadTenFiles();
+  ReadRequest request = Request(ReadCause::kRecheck);
+  EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+  EXPECT_EQ(lists_, 0);
+  ReadRequest polled = request;
+  polled.polled_because = "its directory may not be read";
+  ReadRequest unwatched = request;
+  unwatched.route.reset();
+  ReadRequest anew = request;
+  anew.reuse_nothing = true;
+  ReadRequest lost = request;
+  lost.touched.AddAll();
+  for (const ReadRequest& wary : {polled, unwatched, anew, lost}) {
+    lists_ = 0;
+    EXPECT_EQ(reader_->Read(wary).result, Reading::kGeneration);
+    EXPECT_GT(lists_, 0);
+    lists_ = 0;
+    EXPECT_EQ(reader_->Read(request).result, Reading::kGeneration);
+    EXPECT_EQ(lists_, 0);
+  }
+}
+
+TEST_F(SnapshotReaderTest, MoreNamesThanTwiceAsManyAsFilesMayBeAreNotRemembered) {
+  config_.exclude = {*PathGlob::Parse("left-out-*")};
+  config_.limits.max_files = 10;
+  for (int i = 0; i < 10; ++i) WriteFile(Path(absl::StrCat("s/left-out-", i)), "x");
+  ReadTenFiles();
+  Read(ReadCause::kRecheck);
+  EXPECT_EQ(lists_, 0);
+  WriteFile(Path("s/left-out-too"), "x");
+  Read(ReadCause::kRecheck);
+  lists_ = 0;
+  EXPECT_EQ(Read(ReadCause::kRecheck).generation.files.size(), 10u);
+  EXPECT_EQ(lists_, 1);
+}
+
+TEST_F(SnapshotReaderTest, FileAddedToAKnownDirectoryWhileItIsLookedAtIsNotMissed) {
+  // When the path has been resolved; once the directory was found as it was; after the look.
+  for (const auto& [call, name] : std::vector<std::pair<HookedFileSystem::Call, std::string>>{
+           {HookedFileSystem::kMounts, ""},
+           {HookedFileSystem::kStatEntry, "f0"},
+           {HookedFileSystem::kOpenForReading, ""}}) {
+    for (const ReadCause cause : {ReadCause::kSettled, ReadCause::kForced}) {
+      std::filesystem::remove_all(Path("s"));
+      ReadTenFiles();
+      WriteFile(Path("s/f3"), "y");
+      Before(call, name, [this] { WriteFile(Path("s/new"), "n"); });
+      const Reading reading = Read(cause);
+      if (cause == ReadCause::kSettled && reading.result == Reading::kUnsettled) continue;
+      ASSERT_EQ(reading.result, Reading::kGeneration);
+      EXPECT_EQ(reading.generation.files.size(), 11u) << "before call " << call;
+    }
+  }
+}
+
+// As many as are looked at by several threads.
+TEST_F(SnapshotReaderTest, LargeTreeIsLookedAtByThreadsAndFoundWhole) {
+  constexpr int kFiles = 2100;
+  for (int i = 0; i < kFiles; ++i) {
+    WriteFile(Path(absl::StrCat("s/", i % 3, "/f", absl::Dec(i, absl::kZeroPad4))),
+              absl::StrCat(i));
+  }
+  clock_.shift = absl::Seconds(10);
+  Configure("s");
+  std::mutex mu;
+  std::set<std::thread::id> threads;
+  file_system_.before = [&](HookedFileSystem::Call call, const std::string& entry) {
+    if (call != HookedFileSystem::kStatEntry || entry.size() != 5) return absl::OkStatus();
+    const std::lock_guard<std::mutex> lock(mu);
+    threads.insert(std::this_thread::get_id());
+    return absl::OkStatus();
+  };
+  ASSERT_EQ(Read(ReadCause::kSettled).result, Reading::kGeneration);
+  EXPECT_EQ(threads.size() > 1, std::thread::hardware_concurrency() > 1);
+  WriteFile(Path("s/2/f2090"), "changed");
+  const Reading reading = ReadNamed({"2/f2090"});
+  ASSERT_EQ(reading.result, Reading::kGeneration);
+  ASSERT_EQ(reading.generation.files.size(), static_cast<size_t>(kFiles));
+  for (int at = 0; at < kFiles; ++at) {
+    const int i = at % (kFiles / 3) * 3 + at / (kFiles / 3);
+    const GenerationFile& file = reading.generation.files[at];
+    EXPECT_EQ(file.path, absl::StrCat(i % 3, "/f", absl::Dec(i, absl::kZeroPad4)));
+    EXPECT_EQ(file.content->bytes, i == 2090 ? "changed" : absl::StrCat(i));
+  }
+  // One that the last thread looks at.
+  file_system_.before = [](HookedFileSystem::Call call, const std::string& entry) {
+    return call == HookedFileSystem::kStatEntry && entry == "f2099"
+               ? absl::Status(absl::StatusCode::kUnknown, "input/output error")
+               : absl::OkStatus();
+  };
+  const Reading failed = ReadNamed({});
+  EXPECT_EQ(failed.result, Reading::kFailed);
+  EXPECT_THAT(std::string(failed.status.message()), HasSubstr("2/f2099: input/output error"));
 }
 
 TEST_F(SnapshotReaderTest, FreshFileIsReadAgainEvenIfItsStampsAreTheSame) {

@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -31,11 +33,11 @@ class SourceTreeTest : public testing::Test {
 
   std::string Path(const std::string& relative) { return directory_.Path(relative); }
 
-  SourceTree List(const std::string& relative = "source") {
+  SourceTree List(const std::string& relative = "source", const KnownListings* known = nullptr) {
     const LinkResolver resolver(&file_system_);
     const ResolvedPath resolved = resolver.ResolveSource(Path(relative), false);
     EXPECT_TRUE(resolved.status.ok()) << resolved.status;
-    auto tree = ListSourceTree(&file_system_, resolved, rules_);
+    auto tree = ListSourceTree(&file_system_, resolved, rules_, nullptr, known);
     EXPECT_TRUE(tree.ok()) << tree.status();
     return tree.ok() ? *std::move(tree) : SourceTree();
   }
@@ -281,6 +283,27 @@ TEST_F(SourceTreeTest, TooDeepADirectoryIsRefused) {
   const SourceTree tree = List();
   EXPECT_THAT(Paths(tree), ElementsAre("1/2/ok"));
   EXPECT_THAT(Refusals(tree), ElementsAre("limits.depth 1/2/3/"));
+}
+
+TEST_F(SourceTreeTest, NamesOfADirectoryThatLooksTheSameAreTakenFromTheKnownListing) {
+  WriteFile(Path("source/a/f"), "");
+  WriteFile(Path("source/b/f"), "");
+  KnownListings known;
+  for (const TreeDirectory& directory : List().directories) {
+    DirectoryListing listing = *directory.listing;
+    listing.entries.push_back(
+        {"known-" + directory.path.substr(directory.path.size() - 1), FileKind::kRegular});
+    known[directory.prefix] = std::make_shared<const DirectoryListing>(std::move(listing));
+  }
+  EXPECT_THAT(Paths(List("source", &known)),
+              ElementsAre("a/f", "a/known-a", "b/f", "b/known-b", "known-e"));
+  WriteFile(Path("source/b/new"), "");
+  EXPECT_THAT(Paths(List("source", &known)),
+              ElementsAre("a/f", "a/known-a", "b/f", "b/new", "known-e"));
+  // Another directory of the same name.
+  std::filesystem::rename(Path("source/a"), Path("other"));
+  WriteFile(Path("source/a/g"), "");
+  EXPECT_THAT(Paths(List("source", &known)), ElementsAre("a/g", "b/f", "b/new"));
 }
 
 TEST_F(SourceTreeTest, SingleFileIsNamedAsConfigured) {

@@ -31,12 +31,13 @@ std::string Join(const std::string& directory, const std::string& name) {
 class Lister {
  public:
   Lister(FileSystem* file_system, const ResolvedPath& resolved, const TreeRules& rules,
-         const MountGuard* guard)
+         const MountGuard* guard, const KnownListings* known)
       : file_system_(file_system),
         resolver_(file_system, guard),
         resolved_(resolved),
         rules_(rules),
-        guard_(guard) {
+        guard_(guard),
+        known_(known) {
     roots_.push_back(resolved.generation_root);
     for (const std::string& root : rules.link_roots) {
       const ResolvedPath found = resolver_.Resolve(root);
@@ -47,8 +48,10 @@ class Lister {
   }
 
   absl::StatusOr<SourceTree> Run() {
-    if (absl::Status status =
-            ListFrom(resolved_.target, resolved_.target_stat.id, "", resolved_.target_fd, 0);
+    // What it was when the path was resolved tells nothing of its names now.
+    const auto root = file_system_->Stat(resolved_.target_fd->get());
+    if (!root.ok()) return root.status();
+    if (absl::Status status = ListFrom(resolved_.target, *root, "", resolved_.target_fd, 0);
         !status.ok()) {
       return status;
     }
@@ -61,8 +64,9 @@ class Lister {
   }
 
  private:
-  // Lists a directory and what is below it. `depth` counts from the source's root.
-  absl::Status ListFrom(const std::string& path, FileId id, const std::string& prefix,
+  // Lists a directory, which `stat` is of, and what is below it. `depth` counts from the source's
+  // root.
+  absl::Status ListFrom(const std::string& path, const FileStat& stat, const std::string& prefix,
                         std::shared_ptr<const UniqueFd> fd, int depth) {
     if (depth > rules_.max_depth) {
       Refuse(prefix, "limits.depth",
@@ -74,29 +78,39 @@ class Lister {
     // Directories count like files, so that a tree of empty ones is bounded, too.
     if (index > static_cast<size_t>(rules_.max_files)) return RefuseCount();
     if (index >= max_directories_) return RefuseDirectories();
-    const TreeDirectory here{path, id, prefix, fd};
-    tree_.directories.push_back(here);
-    auto entries = file_system_->List(fd->get(), MaxEntries());
-    if (!entries.ok()) {
-      return absl::Status(entries.status().code(),
-                          absl::StrCat(path, ": ", entries.status().message()));
+    auto listing = ListOne(fd->get(), stat, prefix);
+    if (!listing.ok()) {
+      return absl::Status(listing.status().code(),
+                          absl::StrCat(path, ": ", listing.status().message()));
     }
-    if (entries->size() == MaxEntries()) return RefuseCount();
-    std::sort(entries->begin(), entries->end(),
-              [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
-    chain_.push_back(id);
-    for (DirectoryEntry& entry : *entries) {
+    const TreeDirectory here{path, stat.id, prefix, std::move(fd), *std::move(listing)};
+    tree_.directories.push_back(here);
+    const std::vector<DirectoryEntry>& entries = here.listing->entries;
+    if (entries.size() == MaxEntries()) return RefuseCount();
+    chain_.push_back(stat.id);
+    for (const DirectoryEntry& entry : entries) {
       if (full_) break;
-      if (absl::Status status = Take(index, here, std::move(entry), depth); !status.ok()) {
-        return status;
-      }
+      if (absl::Status status = Take(index, here, entry, depth); !status.ok()) return status;
     }
     chain_.pop_back();
     return absl::OkStatus();
   }
 
+  absl::StatusOr<std::shared_ptr<const DirectoryListing>> ListOne(int fd, const FileStat& stat,
+                                                                  const std::string& prefix) {
+    if (known_ != nullptr) {
+      const auto found = known_->find(prefix);
+      if (found != known_->end() && found->second->stat == stat) return found->second;
+    }
+    auto entries = file_system_->List(fd, MaxEntries());
+    if (!entries.ok()) return entries.status();
+    std::sort(entries->begin(), entries->end(),
+              [](const DirectoryEntry& a, const DirectoryEntry& b) { return a.name < b.name; });
+    return std::make_shared<const DirectoryListing>(DirectoryListing{stat, *std::move(entries)});
+  }
+
   // Takes an entry of `parent`, which has the index `directory`.
-  absl::Status Take(size_t directory, const TreeDirectory& parent, DirectoryEntry entry,
+  absl::Status Take(size_t directory, const TreeDirectory& parent, const DirectoryEntry& entry,
                     int depth) {
     const absl::string_view why =
         WhyLeftOut(rules_, resolved_.kubernetes_volume, parent.prefix, entry.name);
@@ -107,21 +121,22 @@ class Lister {
     }
     if (Forbidden(parent, entry.name)) return absl::OkStatus();
     std::shared_ptr<const UniqueFd> fd;
-    FileId id;
-    if (!entry.kind.has_value() || *entry.kind == FileKind::kDirectory) {
+    FileStat stat;
+    std::optional<FileKind> kind = entry.kind;
+    if (!kind.has_value() || *kind == FileKind::kDirectory) {
       auto opened = file_system_->OpenEntry(parent.fd->get(), entry.name);
       if (!opened.ok()) return opened.status();
-      const auto stat = file_system_->Stat(opened->get());
-      if (!stat.ok()) return stat.status();
+      const auto found = file_system_->Stat(opened->get());
+      if (!found.ok()) return found.status();
       fd = std::make_shared<const UniqueFd>(*std::move(opened));
-      entry.kind = stat->kind;
-      id = stat->id;
+      stat = *found;
+      kind = stat.kind;
     }
-    switch (*entry.kind) {
+    switch (*kind) {
       case FileKind::kRegular:
-        return TakeFile({std::move(path), directory, std::move(entry.name), std::nullopt});
+        return TakeFile({std::move(path), directory, entry.name, std::nullopt});
       case FileKind::kDirectory:
-        return ListFrom(Join(parent.path, entry.name), id, absl::StrCat(path, "/"), std::move(fd),
+        return ListFrom(Join(parent.path, entry.name), stat, absl::StrCat(path, "/"), std::move(fd),
                         depth + 1);
       case FileKind::kLink:
         return TakeLink(directory, parent, entry.name, depth);
@@ -192,7 +207,7 @@ class Lister {
                  "the link leads to a directory that it is in itself: remove it or exclude it");
           return absl::OkStatus();
         }
-        return ListFrom(link.target, link.target_stat.id, absl::StrCat(path, "/"), link.target_fd,
+        return ListFrom(link.target, link.target_stat, absl::StrCat(path, "/"), link.target_fd,
                         depth + 1);
       case FileKind::kLink:
       case FileKind::kOther:
@@ -269,6 +284,7 @@ class Lister {
   const ResolvedPath& resolved_;
   const TreeRules& rules_;
   const MountGuard* const guard_;
+  const KnownListings* const known_;
   std::vector<FileId> roots_;
   std::vector<FileId> chain_;  // the directories that the listing is inside of
   const size_t max_directories_ = DescriptorShare();  // each is held open
@@ -311,9 +327,10 @@ absl::string_view WhyFileLeftOut(const TreeRules& rules, bool kubernetes_volume,
 }
 
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
-                                          const TreeRules& rules, const MountGuard* guard) {
+                                          const TreeRules& rules, const MountGuard* guard,
+                                          const KnownListings* known) {
   if (resolved.target_stat.kind == FileKind::kDirectory) {
-    return Lister(file_system, resolved, rules, guard).Run();
+    return Lister(file_system, resolved, rules, guard, known).Run();
   }
   SourceTree tree;
   const std::string& name = resolved.name;

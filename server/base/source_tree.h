@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/base/file_system.h"
@@ -28,12 +29,22 @@ struct TreeRules {
   int max_depth = 0;
 };
 
+// What is in a directory.
+struct DirectoryListing {
+  FileStat stat;                        // of the directory, from before it was listed
+  std::vector<DirectoryEntry> entries;  // in byte order of names
+};
+
+// Listings that hold for as long as their directories look the same, by TreeDirectory::prefix.
+using KnownListings = absl::flat_hash_map<std::string, std::shared_ptr<const DirectoryListing>>;
+
 // A directory whose files are read.
 struct TreeDirectory {
   std::string path;  // absolute and free of links
   FileId id;
   std::string prefix;  // what the relative paths of its files begin with: empty, or ending in `/`
   std::shared_ptr<const UniqueFd> fd;  // stands for it
+  std::shared_ptr<const DirectoryListing> listing;
 };
 
 // A regular file, or what is at the end of a link to one. Not opened yet.
@@ -76,10 +87,10 @@ bool IsTransientName(absl::string_view name);
 
 // Lists the tree. `resolved` must have been found. Fails with what the file system answers if it
 // changes underneath. With `guard`, directories and links that it forbids are left out, and
-// `guarded` of the tree says why.
+// `guarded` of the tree says why. Directories that look as in `known` are not listed again.
 absl::StatusOr<SourceTree> ListSourceTree(FileSystem* file_system, const ResolvedPath& resolved,
-                                          const TreeRules& rules,
-                                          const MountGuard* guard = nullptr);
+                                          const TreeRules& rules, const MountGuard* guard = nullptr,
+                                          const KnownListings* known = nullptr);
 
 // What the file that was listed is now: it, or whatever has taken its place under its name.
 // NOT_FOUND: nothing, or its link leads elsewhere.

@@ -173,9 +173,10 @@ void SourceLane::RefuseLocked(Violation violation) {
 void SourceLane::WeighLocked() {
   if (PinExpiredLocked()) EndPinLocked(PinEnd::kExpired);
   if (mounted_.digest.has_value() || mounted_.generation.has_value()) {
-    Validator::Verdict verdict = validator_.Validate(
-        mounted_.generation.has_value() ? *mounted_.generation : GenerationOf(*store_->latest()),
-        mounted_.refused);
+    Validator::Verdict verdict =
+        mounted_.generation.has_value()
+            ? validator_.Validate(*mounted_.generation, mounted_.refused)
+            : validator_.Validate(GenerationOf(*store_->latest()), mounted_.refused);
     mounted_.violations = std::move(verdict.violations);
     mounted_.violations_total = verdict.total;
     if (verdict.total == 0) {

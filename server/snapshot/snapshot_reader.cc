@@ -15,9 +15,9 @@ namespace {
 // How often a source that never stops changing is read anew in the hope of a reading during which
 // it rests.
 constexpr int kForcedPasses = 5;
-// A file's bytes are taken from an earlier reading only if its last change was this much older:
-// file systems stamp changes by a clock that ticks every few milliseconds, or every second (ext4
-// with 128-byte inodes).
+// A file's bytes and a directory's names are taken from an earlier reading only if their last
+// change was this much older: file systems stamp changes by a clock that ticks every few
+// milliseconds, or every second (ext4 with 128-byte inodes).
 constexpr absl::Duration kOldEnough = absl::Seconds(2);
 
 // To look at fewer files is not worth a thread.
@@ -25,6 +25,8 @@ constexpr size_t kLeastForAThread = 1024;
 
 // How often more is read of a file that has more than it is said to have.
 constexpr int kReadsBeyondSize = 1000;
+// Room that is made for it, in bytes.
+constexpr size_t kLeastGrowth = 4096;
 
 std::string WhyEmpty(const LeftOut& left_out) {
   if (left_out.count == 0) {
@@ -66,6 +68,9 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   if (request.touched.all || request.reuse_nothing) {
     for (Remembered& file : remembered_) file.reusable = false;
   }
+  // Some file systems that are polled give directories times that tell nothing.
+  const bool watched = request.route.has_value() && request.polled_because.empty();
+  if (!watched || request.touched.all || request.reuse_nothing) listings_.clear();
   for (const std::string& path : request.touched.paths) {
     if (Remembered* file = Find(path)) file->reusable = false;
   }
@@ -228,7 +233,7 @@ std::vector<Violation> SnapshotReader::Refuse(Listed* listed) const {
 
 absl::StatusOr<SnapshotReader::Listed> SnapshotReader::List(const ResolvedPath& route) {
   Listed listed;
-  auto tree = ListSourceTree(file_system_, route, rules_);
+  auto tree = ListSourceTree(file_system_, route, rules_, nullptr, &listings_);
   if (!tree.ok()) return tree.status();
   listed.tree = *std::move(tree);
   if (absl::Status status = StatAll(&listed); !status.ok()) return status;
@@ -361,17 +366,26 @@ absl::Status SnapshotReader::ReadAsItIs(int64_t* growth, OpenFile* file) {
 absl::Status SnapshotReader::ReadUpTo(int64_t most_bytes, const OpenFile& file,
                                       std::string* bytes) const {
   const auto most = static_cast<size_t>(most_bytes);
-  const auto expected = static_cast<size_t>(file.stat.size_bytes) + 1;
+  const auto said = static_cast<size_t>(file.stat.size_bytes);
+  bytes->resize(std::min(most, said));
   size_t have = 0;
   int beyond = 0;
   while (have < most) {
     // Whoever writes as fast as this reads is not waited for.
-    if (have >= expected && ++beyond > kReadsBeyondSize) break;
-    if (have == bytes->size()) bytes->resize(std::min(most, std::max(expected, 2 * have)));
-    const auto got = file_system_->ReadAt(file.fd.get(), bytes->data() + have, bytes->size() - have,
-                                          static_cast<int64_t>(have));
+    if (have > said && ++beyond > kReadsBeyondSize) break;
+    // Whether there is more is asked apart, so that a file of the size it is said to have fits, and
+    // is not moved to where it does.
+    char next = 0;
+    const bool full = have == bytes->size();
+    const auto got =
+        file_system_->ReadAt(file.fd.get(), full ? &next : bytes->data() + have,
+                             full ? 1 : bytes->size() - have, static_cast<int64_t>(have));
     if (!got.ok()) return got.status();
     if (*got == 0) break;
+    if (full) {
+      bytes->resize(std::min(most, std::max(2 * have, kLeastGrowth)));
+      (*bytes)[have] = next;
+    }
     have += *got;
   }
   bytes->resize(have);
@@ -489,6 +503,19 @@ void SnapshotReader::Remember(const ResolvedPath& route, const Listed& listed) {
   remembered_ = std::move(now);
   remembered_root_ = route.target_stat.id;
   remembered_directories_ = listed.directories;
+  RememberListings(listed.tree.directories);
+}
+
+void SnapshotReader::RememberListings(const std::vector<TreeDirectory>& directories) {
+  // Names that are left out are not bounded together: of too many, some are listed anew each time.
+  size_t room = 2 * static_cast<size_t>(rules_.max_files);
+  listings_.clear();
+  for (const TreeDirectory& directory : directories) {
+    const DirectoryListing& listing = *directory.listing;
+    if (listing.stat.ctime > began_ - kOldEnough || listing.entries.size() > room) continue;
+    room -= listing.entries.size();
+    listings_.emplace(directory.prefix, directory.listing);
+  }
 }
 
 Reading SnapshotReader::Finish(Listed listed, std::vector<Violation> violations) {

@@ -134,6 +134,7 @@ class SnapshotReader {
   bool AsRemembered(const ResolvedPath& route, const Listed& listed) const;
   static bool SameTree(const Listed& a, const Listed& b);
   void Remember(const ResolvedPath& route, const Listed& listed);
+  void RememberListings(const std::vector<TreeDirectory>& directories);
   static Reading Finish(Listed listed, std::vector<Violation> violations);
 
   const Clock* const clock_;
@@ -145,6 +146,7 @@ class SnapshotReader {
   FileId remembered_root_;
   std::vector<Remembered> remembered_;  // in byte order of paths
   std::vector<FileStat> remembered_directories_;
+  KnownListings listings_;   // of directories that had not changed for long when they were listed
   Instant unchanged_since_;  // when all was first found as it is remembered
   bool is_volume_ = false;   // has been a Kubernetes volume once, and stays one
   MountCheck mount_check_;
