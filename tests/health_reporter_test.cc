@@ -79,7 +79,10 @@ TEST_F(HealthReporterTest, SourceThatIsAddedLaterIsWaitedForAndOneThatIsRemovedI
   EXPECT_FALSE(Serving(kService));
   reporter_.RemoveSource("late");
   EXPECT_TRUE(Serving(kService));
-  EXPECT_FALSE(Knows("source/late"));
+  EXPECT_TRUE(Knows("source/late")) << "whoever watches it is told";
+  EXPECT_FALSE(Serving("source/late"));
+  Waits("late");
+  EXPECT_FALSE(Serving(kService)) << "it is back";
 }
 
 TEST_F(HealthReporterTest, SourceMayBecomeRequiredAndNoLongerSo) {

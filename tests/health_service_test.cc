@@ -99,7 +99,7 @@ TEST_F(HealthServiceTest, WatchTellsTheStatusAtOnceAndWhenItChanges) {
   Holds("app");
   EXPECT_EQ(watch.Read(), HealthCheckResponse::SERVING);
   server_.health().RemoveSource("app");
-  EXPECT_EQ(watch.Read(), HealthCheckResponse::SERVICE_UNKNOWN);
+  EXPECT_EQ(watch.Read(), HealthCheckResponse::NOT_SERVING);
 }
 
 TEST_F(HealthServiceTest, WatchWaitsForAServiceThatIsNotKnownYet) {

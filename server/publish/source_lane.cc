@@ -199,8 +199,9 @@ void SourceLane::PublishMountedLocked() {
   if (latest != nullptr && latest->digest == *mounted_.digest) {
     said_.Unchanged(latest->version);
   } else {
-    published_ = store_->Append(*std::move(mounted_.generation), *mounted_.digest,
-                                context_.clock->WallNow());
+    // Said before it is told: the log of a server that is killed names all that anybody was sent.
+    said_.Published(*store_->Append(*std::move(mounted_.generation), *mounted_.digest,
+                                    context_.clock->WallNow()));
   }
   mounted_.generation.reset();
   verified_time_ = context_.clock->WallNow();
@@ -372,8 +373,6 @@ void SourceLane::TellLocked() {
   status.verified_time = verified_time_;
   state_ = std::move(state);
   for (SourceStateSink* sink : context_.sinks) sink->Update(state_);
-  // Who watches does not wait for who reads the log.
-  if (const auto published = std::move(published_)) said_.Published(*published);
   if (mounted_.was_read || stalled_) said_.Condition(before.get(), *state_);
 }
 

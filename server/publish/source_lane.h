@@ -123,7 +123,6 @@ class SourceLane {
   std::shared_ptr<const SchemaSet> schemas_ ABSL_GUARDED_BY(mu_);
   Validator validator_ ABSL_GUARDED_BY(mu_);
   Mounted mounted_ ABSL_GUARDED_BY(mu_);
-  std::shared_ptr<const Snapshot> published_ ABSL_GUARDED_BY(mu_);  // to be said once it is told
   // When what is mounted was last found to be what is served, or what the pin holds off.
   std::optional<absl::Time> verified_time_ ABSL_GUARDED_BY(mu_);
   std::optional<PinEnd> pin_end_ ABSL_GUARDED_BY(mu_);  // the last one

@@ -30,7 +30,11 @@ void HealthReporter::Update(std::shared_ptr<const SourceState> state) {
 void HealthReporter::RemoveSource(const std::string& name) {
   {
     MutexLock lock(&mu_);
-    if (sources_.erase(name) == 0) return;
+    const auto found = sources_.find(name);
+    if (found == sources_.end()) return;
+    // Nobody waits for it, and it holds nothing any more; but whoever asks for it knows it.
+    const Source before = std::exchange(found->second, Source());
+    if (!before.required && !before.holds_snapshot) return;
   }
   audience_->Notify();
 }

@@ -23,7 +23,7 @@ class HealthReporter final : public SourceStateSink {
 
   // A source is known from its first state on.
   void Update(std::shared_ptr<const SourceState> state) override;
-  // REQUIRES: no state of the source is under way.
+  // From now on it is not serving. REQUIRES: no state of the source is under way.
   void RemoveSource(const std::string& name);
   // From now on nothing is serving.
   void Drain();
