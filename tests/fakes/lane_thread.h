@@ -3,9 +3,11 @@
 #ifndef CONFSTREAM_TESTS_FAKES_LANE_THREAD_H_
 #define CONFSTREAM_TESTS_FAKES_LANE_THREAD_H_
 
+#include <cstdint>
 #include <functional>
+#include <utility>
 
-#include "absl/synchronization/notification.h"
+#include "server/base/mutex.h"
 #include "server/base/worker_pool.h"
 #include "server/fanout/subscriber.h"
 
@@ -18,12 +20,21 @@ class LaneThread final : public Lane {
 
   // Returns when all that was posted before is done.
   void Settle() {
-    absl::Notification done;
-    Post([&done] { done.Notify(); });
-    done.WaitForNotification();
+    MutexLock lock(&mu_);
+    const int64_t mine = ++asked_;
+    Post([this, mine] {
+      MutexLock reached(&mu_);
+      reached_ = mine;
+      changed_.NotifyAll();
+    });
+    while (reached_ < mine) changed_.Wait(&mu_);
   }
 
  private:
+  Mutex mu_;
+  CondVar changed_;
+  int64_t asked_ ABSL_GUARDED_BY(mu_) = 0;
+  int64_t reached_ ABSL_GUARDED_BY(mu_) = 0;  // of what was asked, that is done
   WorkerPool thread_{1};
 };
 
