@@ -15,7 +15,7 @@ from confstream.internal.grpc_protocols_pb2 import RetryInfo, RpcStatus
 from confstream.v1 import config_service_pb2 as pb
 from confstream.v1 import config_service_pb2_grpc as pb_grpc
 
-TIMEOUT = 10.0  # of everything that a test waits for
+TIMEOUT = 30.0  # seconds; of everything that a test waits for, however busy the machine is
 Files = dict[str, bytes]
 
 

@@ -20,6 +20,7 @@ _MODES = {"delta": pb.WATCH_MODE_DELTA, "snapshot": pb.WATCH_MODE_SNAPSHOT}
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     ("grpc.keepalive_time_ms", 20_000),  # servers allow a ping every 10 s
     ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),  # without it, grpcio 1.85 waits a minute for the answer to a ping
     ("grpc.http2.max_pings_without_data", 0),
     # When to try again is for the watch to decide. The channel's own backoff comes on top of it: it is short.
     ("grpc.initial_reconnect_backoff_ms", 100),
