@@ -11,7 +11,7 @@ import math
 import random
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar, Union
 
 import grpc
@@ -367,10 +367,11 @@ class WatchCore:
             self._waiting_for = _status_text(message.source_status)
         if held is None:
             return
-        if before is None or before.view_digest != held.view_digest:
-            self._note_change(before, held)
-        elif before is not held:
-            self._move_on(held)
+        if before is not held:
+            self._note_change(held)
+            is_new = before is None or before.view_digest != held.view_digest
+            if is_new and not self.has_callback and self.disk is not None:
+                self._save_due = held
         in_sync = message.in_sync and message.header.version != 0 and not message.more_fragments
         if completed is not None or in_sync:
             self._settled = True
@@ -378,21 +379,12 @@ class WatchCore:
                 self.stale = False
                 self._note(logging.INFO, f"fresh again, at version {held.version}", "fresh")
 
-    def _note_change(self, before: Snapshot | None, new: Snapshot) -> None:
-        if self._told is not None and self._told.view_digest == new.view_digest:
-            self._pending = None  # back to what is known, before anybody looked
-            self._told = new
-        else:
-            self._pending = Change(self._told, new)
-        if not self.has_callback and self.disk is not None:
-            self._save_due = new
-
-    def _move_on(self, held: Snapshot) -> None:
-        """Take the header of `held` where the content is the same."""
+    def _note_change(self, held: Snapshot) -> None:
         if self._told is not None and self._told.view_digest == held.view_digest:
-            self._told = held
-        if self._pending is not None:
-            self._pending = replace(self._pending, new=held)
+            # Only the header has moved on; or a change was taken back before anybody saw it.
+            self._told, self._pending = held, None
+        else:
+            self._pending = Change(self._told, held)
 
     def _stale_at(self) -> float:
         known = self.stale or self.held is None

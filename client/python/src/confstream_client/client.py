@@ -21,6 +21,7 @@ from ._core import (
     REPORT_TIMEOUT,
     Arrival,
     Ended,
+    HangUp,
     Idle,
     Job,
     Open,
@@ -241,15 +242,17 @@ class Watch(BaseWatch):
                 self._changed.notify_all()
             self._log(notes)
             stream, arrived = self._stream, None
-            if isinstance(step, Read) and stream is not None:
-                arrived = stream.read(step.until - time.monotonic())
-            elif isinstance(step, Sleep):
+            if step is None:  # it is closed, or has ended by itself
+                if stream is not None:
+                    stream.close()
+                return
+            if isinstance(step, Sleep):
                 with self._changed:
                     self._changed.wait_for(self._is_closed, max(0, step.until - time.monotonic()))
-            elif stream is not None and not isinstance(step, Open):
+            elif stream is not None and isinstance(step, Read):
+                arrived = stream.read(step.until - time.monotonic())
+            elif stream is not None and isinstance(step, HangUp):
                 stream.close()
-            if step is None:
-                return
 
     def _dispatch(self) -> None:
         jobs = self._core.dispatch()
