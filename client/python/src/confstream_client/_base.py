@@ -1,0 +1,45 @@
+"""What the watches of threads and of asyncio have in common."""
+
+from __future__ import annotations
+
+import logging
+
+from ._core import Note, WatchCore
+from .errors import WatchEnded
+from .snapshot import Snapshot
+
+LOGGER = logging.getLogger("confstream_client")
+LOGGER.addHandler(logging.NullHandler())
+
+
+class BaseWatch:
+    """What a watch says of itself, at any time, to any thread."""
+
+    _core: WatchCore
+    _logger: logging.Logger
+
+    def current(self) -> Snapshot | None:
+        """Return the newest complete snapshot, or None. Never blocks; answers after the end, too."""
+        return self._core.held
+
+    @property
+    def stale(self) -> bool:
+        """True while what is held may be out of date.
+
+        It comes from disk, or nothing was heard for three heartbeats, and the server has not settled it since.
+        """
+        return self._core.stale
+
+    @property
+    def error(self) -> WatchEnded | None:
+        """Why the watch has ended by itself; None if it has not."""
+        ended = self._core.error
+        return None if ended is None else WatchEnded(ended.code, ended.details)
+
+    def _check_iterable(self) -> None:
+        if self._core.has_callback:
+            raise TypeError("the changes of this watch go to its callback: iterate over one without")
+
+    def _log(self, notes: list[Note]) -> None:
+        for note in notes:
+            note.log_to(self._logger)
