@@ -226,6 +226,7 @@ func TestLoopsOverChangesAreIndependent(t *testing.T) {
 		if first := expectChange(t, quick, one); first.Old != nil {
 			t.Error("the first change has something old")
 		}
+		synctest.Wait() // until the other loop has it, too
 		st.send(two.snapshot())
 		expectFiles(t, expectChange(t, quick, two).Old, one)
 		st.send(three.snapshot())
@@ -469,7 +470,8 @@ func TestSilenceMakesTheCopyStaleOnceAndItsStreamIsGivenUp(t *testing.T) {
 		}
 		st = s.expect(one.token())
 		st.send(waiting()) // which settles nothing
-		time.Sleep(time.Second)
+		st.expectGone()
+		st = s.expect(one.token())
 		if !w.Stale() || len(told) != 0 {
 			t.Errorf("stale: %v, told %d times more", w.Stale(), len(told))
 		}
@@ -634,6 +636,7 @@ func TestReportThatFailsIsTriedAgainWithTheNextMessage(t *testing.T) {
 		s.expectNoReport()
 		st.send(one.heartbeat())
 		s.expectReport(st, one, applied)
+		synctest.Wait() // until it is answered
 		s.set(func() { s.reporter = nil })
 		st.send(one.heartbeat())
 		s.expectReport(st, one, applied)
