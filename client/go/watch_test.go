@@ -591,7 +591,7 @@ func TestOutcomesAreReported(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server) {
 		s.watch(OnChange(func(change Change) error {
 			if change.New.Version() == 2 {
-				return errors.New("x\xff" + strings.Repeat("ü", 2000))
+				return errors.New("\xff" + strings.Repeat("ü", 2000))
 			}
 			return nil
 		}))
@@ -602,7 +602,7 @@ func TestOutcomesAreReported(t *testing.T) {
 		}
 		st.send(two.deltaFrom(one))
 		reason := s.expectReport(st, two, rejected).GetReason()
-		if reason != "x?"+strings.Repeat("ü", 511) || len(reason) != 1024 || !utf8.ValidString(reason) {
+		if reason != "?"+strings.Repeat("ü", 511) || !utf8.ValidString(reason) {
 			t.Errorf("the reason is %q", reason)
 		}
 		st.send(two.heartbeat())
