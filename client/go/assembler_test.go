@@ -1,6 +1,7 @@
 package confstream
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,14 +67,24 @@ func TestAssemblerBelievesNoContradiction(t *testing.T) {
 				fragment.GetSnapshot().ViewDigest = two.digest()
 			}
 		}),
-		"another digest of a file":   snapshotOf(func(f []*pb.ConfigFile) { f[0].Digest = f[1].Digest }),
-		"other bytes":                snapshotOf(func(f []*pb.ConfigFile) { f[0].Content = []byte("FIVE") }),
-		"too many bytes":             snapshotOf(func(f []*pb.ConfigFile) { f[0].SizeBytes = 3 }),
-		"too few bytes":              snapshotOf(func(f []*pb.ConfigFile) { f[2].SizeBytes = 11 }),
-		"a size below zero":          snapshotOf(func(f []*pb.ConfigFile) { f[0].SizeBytes = -1; f[0].Content = nil }),
-		"no path":                    snapshotOf(func(f []*pb.ConfigFile) { f[0].Path = "" }),
-		"a path twice":               snapshotOf(func(f []*pb.ConfigFile) { f[1].Path = "a" }),
-		"paths out of order":         snapshotOf(func(f []*pb.ConfigFile) { f[0], f[1] = f[1], f[0] }),
+		"another digest of a file": snapshotOf(func(f []*pb.ConfigFile) { f[0].Digest = f[1].Digest }),
+		"other bytes":              snapshotOf(func(f []*pb.ConfigFile) { f[0].Content = []byte("FIVE") }),
+		"too many bytes":           snapshotOf(func(f []*pb.ConfigFile) { f[0].SizeBytes = 3 }),
+		"too few bytes":            snapshotOf(func(f []*pb.ConfigFile) { f[2].SizeBytes = 11 }),
+		"a size below zero":        snapshotOf(func(f []*pb.ConfigFile) { f[0].SizeBytes = -1; f[0].Content = nil }),
+		"no path":                  snapshotOf(func(f []*pb.ConfigFile) { f[0].Path = "" }),
+		"a path twice":             snapshotOf(func(f []*pb.ConfigFile) { f[1].Path = "a" }),
+		"paths out of order": func() []*pb.WatchResponse {
+			message := five.snapshot()
+			files := message.GetSnapshot().GetFiles()
+			files[0], files[1] = files[1], files[0]
+			var listed []File
+			for _, file := range files {
+				listed = append(listed, File{Path: file.GetPath(), Digest: file.GetDigest()})
+			}
+			message.GetSnapshot().ViewDigest = viewDigest(listed) // of that order
+			return []*pb.WatchResponse{message}
+		}(),
 		"a beginning in the middle":  snapshotOf(func(f []*pb.ConfigFile) { f[0].ContentOffset = 1 }),
 		"parts out of order":         fragmentsOf(func(f []*pb.WatchResponse) { f[2].Event, f[3].Event = f[3].Event, f[2].Event }),
 		"a part twice":               fragmentsOf(func(f []*pb.WatchResponse) { f[3].Event = f[2].Event }),
@@ -83,8 +94,8 @@ func TestAssemblerBelievesNoContradiction(t *testing.T) {
 		"another epoch":              fragmentsOf(func(f []*pb.WatchResponse) { f[1].Header.Epoch = "g" }),
 		"another promise":            fragmentsOf(func(f []*pb.WatchResponse) { f[1].GetSnapshot().ViewDigest = two.digest() }),
 		"another kind":               fragmentsOf(func(f []*pb.WatchResponse) { f[1].Event = five.deltaFrom(two).Event }),
-		"a heartbeat between":        fragmentsOf(func(f []*pb.WatchResponse) { f[1] = two.heartbeat() }),
-		"an event between":           fragmentsOf(func(f []*pb.WatchResponse) { f[1].Event = nil }),
+		"a heartbeat between":        slices.Insert(five.fragments(4), 1, two.heartbeat()),
+		"an event between":           slices.Insert(five.fragments(4), 1, &pb.WatchResponse{Header: five.header()}),
 		"the same version":           {two.snapshot()},
 		"an older version":           {one.snapshot()},
 		"a version that was told":    {sameAsTwo.heartbeat(), version{"e", 7, five.files}.snapshot()},
