@@ -7,12 +7,19 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <iterator>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "server/base/unique_fd.h"
 #include "tests/fakes/files.h"
 #include "tests/fakes/in_process_server.h"
+#include "tests/fakes/snapshots.h"
 #include "tests/fakes/temporary_directory.h"
 
 namespace confstream {
@@ -72,6 +79,33 @@ TEST_F(GrpcServerTest, ListensNoLongerOnceItIsShutDown) {
   health_.Drain();
   (*server)->Shutdown(absl::ZeroDuration());
   EXPECT_EQ(ListSources(address).error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+// What an answer needs must be there until it is made, whoever has left meanwhile.
+TEST_F(GrpcServerTest, EndsWhileAnswersAreBeingMade) {
+  Files files;
+  for (int i = 0; i < 1000; ++i) files[absl::StrCat(std::string(200, 'a'), i)] = "x";
+  hub_.Update(ServingState(MakeSnapshot(1, files, "app")));
+  auto server = Start({"127.0.0.1:0"});
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto stub = v1::ConfigService::NewStub(
+      grpc::CreateChannel((*server)->addresses()[0], grpc::InsecureChannelCredentials()));
+  v1::GetSnapshotRequest slow;
+  slow.set_source("app");
+  for (int i = 0; i < 64; ++i) slow.add_path_globs(absl::StrCat("a*a*a*a*a*a*a*b", i));
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      grpc::ClientContext context;
+      v1::GetSnapshotResponse response;
+      EXPECT_FALSE(stub->GetSnapshot(&context, slow, &response).ok());
+    });
+  }
+  // Two are answered, two wait for their turn.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  health_.Drain();
+  server->reset();
+  for (std::thread& caller : callers) caller.join();
 }
 
 TEST_F(GrpcServerTest, FlagThatGaveTheAddressIsNamed) {

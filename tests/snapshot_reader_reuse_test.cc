@@ -213,6 +213,27 @@ TEST_F(SnapshotReaderTest, OnlyDirectoriesThatLookChangedAreListedAgain) {
   EXPECT_THAT(Contents(ReadNamed({})), ElementsAre("b/f=y", "b/new=z", "c/f/below=w"));
 }
 
+TEST_F(SnapshotReaderTest, DirectoryInWhichAFileWasNamedIsListedAgainHoweverItLooks) {
+  file_system_.directories_look_unchanged = true;
+  ReadTenFiles();
+  std::filesystem::remove(Path("s/f3"));
+  WriteFile(Path("s/new"), "n");
+  const Reading reading = ReadNamed({"f3", "new"});
+  ASSERT_EQ(reading.result, Reading::kGeneration) << reading.status;
+  EXPECT_EQ(reading.generation.files.size(), 10u);
+  EXPECT_EQ(reading.generation.files.back().path, "new");
+}
+
+TEST_F(SnapshotReaderTest, ListingOfWhatIsGoneIsNotUsedAgainAfterAFailure) {
+  file_system_.directories_look_unchanged = true;
+  ReadTenFiles();
+  std::filesystem::remove(Path("s/f3"));
+  EXPECT_NE(ReadNamed({"f5"}).result, Reading::kFailed);
+  const Reading reading = Read(ReadCause::kSettled);
+  ASSERT_EQ(reading.result, Reading::kGeneration) << reading.status;
+  EXPECT_EQ(reading.generation.files.size(), 9u);
+}
+
 TEST_F(SnapshotReaderTest, DirectoryThatChangedJustBeforeItWasListedIsListedAgain) {
   WriteFile(Path("s/f0"), "x");
   clock_.shift = absl::Seconds(1);

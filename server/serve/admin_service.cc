@@ -56,4 +56,9 @@ void AdminService::Serve(const std::shared_ptr<CallQueue>& queue) {
   ValidateCall::Accept({this, plane_->control(), &control_threads_}, queue);
 }
 
+void AdminService::Stop() {
+  control_threads_.Stop();
+  reload_threads_.Stop();
+}
+
 }  // namespace confstream

@@ -21,6 +21,8 @@ class AdminService final : public v1::ConfigAdminService::AsyncService {
 
   // Asks for calls from now on. REQUIRES: its server has started, and ends before this.
   void Serve(const std::shared_ptr<CallQueue>& queue);
+  // As ConfigService::Stop().
+  void Stop();
 
  private:
   ControlPlane* const plane_;

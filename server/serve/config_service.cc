@@ -93,6 +93,8 @@ void ConfigService::Serve(const std::shared_ptr<CallQueue>& queue) {
              });
 }
 
+void ConfigService::Stop() { threads_.Stop(); }
+
 absl::Status ConfigService::Get(const v1::GetSnapshotRequest& request,
                                 v1::GetSnapshotResponse* response) const {
   if (request.source().empty()) {

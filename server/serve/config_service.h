@@ -39,6 +39,9 @@ class ConfigService final : public ConfigServiceBase {
 
   // Asks for calls from now on. REQUIRES: its server has started, and ends before this.
   void Serve(const std::shared_ptr<CallQueue>& queue);
+  // Waits for the answers that are being made, and leaves those that wait for their turn. REQUIRES:
+  // its server has ended all calls, and its queue still takes what they begin.
+  void Stop();
 
  private:
   absl::Status Get(const v1::GetSnapshotRequest& request, v1::GetSnapshotResponse* response) const;

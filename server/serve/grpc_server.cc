@@ -141,6 +141,10 @@ bool GrpcServer::Shutdown(absl::Duration grace) {
     ending_ = std::thread([this, deadline = absl::ToChronoTime(absl::Now() + grace)] {
       server_->Shutdown(deadline);
       server_->Wait();
+      // A call that is cancelled while its answer is made is answered all the same, to nobody: the
+      // queue and the server must still be there.
+      config_service_.Stop();
+      if (admin_service_ != nullptr) admin_service_->Stop();
       queue_->Shutdown();
       MutexLock lock(&mu_);
       ended_ = true;

@@ -71,6 +71,10 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   // Some file systems that are polled give directories times that tell nothing.
   const bool watched = request.route.has_value() && request.polled_because.empty();
   if (!watched || request.touched.all || request.reuse_nothing) listings_.clear();
+  // Whatever its directory looks like: that of a FAT's root never changes.
+  for (const std::string& path : request.touched.paths) {
+    listings_.erase(path.substr(0, path.rfind('/') + 1));
+  }
   for (const std::string& path : request.touched.paths) {
     if (Remembered* file = Find(path)) file->reusable = false;
   }
@@ -417,6 +421,7 @@ bool SnapshotReader::TellsChanges(const OpenFile& file) const {
 
 Reading SnapshotReader::Failure(const ReadRequest& request, const ResolvedPath& route,
                                 absl::Status status) {
+  listings_.clear();  // they may be why
   // A directory that is being deleted or replaced answers with all sorts of errors, or with none.
   if (!SameRoute(Resolve(request), route)) return Outcome(Reading::kMoved);
   const bool changing = absl::IsNotFound(status) || absl::IsFailedPrecondition(status);

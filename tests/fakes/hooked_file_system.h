@@ -48,6 +48,9 @@ class HookedFileSystem final : public FileSystem {
   // The size that Stat() and StatEntry() say a file has; unset: the truth.
   std::optional<int64_t> said_size;
 
+  // As the root of a FAT: nothing tells by its size and times that it has changed.
+  bool directories_look_unchanged = false;
+
   // What Mounts() says; unset: the truth.
   std::optional<MountTable> mounts;
 
@@ -102,6 +105,10 @@ class HookedFileSystem final : public FileSystem {
   absl::StatusOr<FileStat> Said(absl::StatusOr<FileStat> stat) const {
     if (stat.ok() && stat->kind == FileKind::kRegular) {
       stat->size_bytes = said_size.value_or(stat->size_bytes);
+    }
+    if (stat.ok() && stat->kind == FileKind::kDirectory && directories_look_unchanged) {
+      stat->size_bytes = 0;
+      stat->mtime = stat->ctime = absl::UnixEpoch();
     }
     return stat;
   }
