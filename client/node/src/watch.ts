@@ -175,14 +175,13 @@ export class Watch implements AsyncIterable<Change> {
    * with the ConfstreamError that ended the watch, CANCELLED if that was `close`; or with the signal's reason.
    */
   async wait({ timeoutMs = Infinity, signal }: WaitOptions = {}): Promise<Snapshot> {
-    let late = false;
-    let wake = (): void => undefined;
+    const wait = { late: false, wake: (): void => undefined };
     const onAbort = (): void => {
-      wake();
+      wait.wake();
     };
     const onTimeout = (): void => {
-      late = true;
-      wake();
+      wait.late = true;
+      wait.wake();
     };
     const timer = timeoutMs > longestTimerMs ? undefined : setTimeout(onTimeout, timeoutMs);
     signal?.addEventListener('abort', onAbort);
@@ -192,16 +191,15 @@ export class Watch implements AsyncIterable<Change> {
         if (current && this.#settled) return current;
         if (this.#error) throw this.#error;
         signal?.throwIfAborted();
-        if (late && current) return current;
-        if (late) {
-          const message = `source ${this.source} was not there within ${timeoutMs} ms: ${this.#waitingFor}`;
-          throw new TimeoutError(message);
+        if (wait.late) {
+          if (current) return current;
+          throw new TimeoutError(`source ${this.source} was not there within ${timeoutMs} ms: ${this.#waitingFor}`);
         }
         await new Promise<void>((resolve) => {
-          wake = resolve;
+          wait.wake = resolve;
           this.#sleepers.add(resolve);
         });
-        this.#sleepers.delete(wake);
+        this.#sleepers.delete(wait.wake);
       }
     } finally {
       clearTimeout(timer);
@@ -249,69 +247,71 @@ export class Watch implements AsyncIterable<Change> {
   }
 
   async #followStreams(): Promise<void> {
-    const { signal } = this.#closing;
     for (;;) {
       const error = await this.#followStream();
-      if (signal.aborted) return;
+      if (!error) return;
       if (endsWatch(error)) {
-        this.#error = error;
-        this.#wakeSleepers();
-        // After the last change; not awaited here, as an onChange that is running may wait for this to return.
-        void this.#changes.then(() => {
-          this.#tell({
-            level: 'error',
-            event: 'ended',
-            code: error.code,
-            message: `the watch ended: ${described(error)}`,
-          });
-        });
+        this.#end(error);
         return;
       }
       const retryMs = Math.round(Math.max(this.#backoff.nextMs(), error.retryAfterMs));
       this.#waitingFor = `the last stream ended with ${described(error)}`;
       const message = `disconnected, next try in ${retryMs} ms: ${described(error)}`;
       this.#tell({ level: 'warn', event: 'disconnected', code: error.code, retryMs, message });
-      await sleep(retryMs, undefined, { signal }).catch(() => undefined);
-      if (signal.aborted) return;
+      await sleep(retryMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
     }
   }
 
-  /** Resolves to how the stream ended. */
-  async #followStream(): Promise<ConfstreamError> {
+  #end(error: ConfstreamError): void {
+    this.#error = error;
+    this.#wakeSleepers();
+    // After the last change; nobody waits for this, as an onChange that is running may have called `close`.
+    void this.#changes.then(() => {
+      this.#tell({ level: 'error', event: 'ended', code: error.code, message: `the watch ended: ${described(error)}` });
+    });
+  }
+
+  /** Resolves to how the stream ended; undefined: by `close`. */
+  async #followStream(): Promise<ConfstreamError | undefined> {
+    const { signal } = this.#closing;
+    if (signal.aborted) return undefined;
     const resumeToken = this.#assembler.beginStream();
     const { stream, channel } = this.#connection.watch(create(WatchRequestSchema, { ...this.#request, resumeToken }));
     stream.on('error', () => undefined); // the loop below hears of it, if it still listens
     const cancel = (): void => {
       stream.cancel();
     };
-    this.#closing.signal.addEventListener('abort', cancel);
+    signal.addEventListener('abort', cancel);
     let silence: ConfstreamError | undefined;
     // A server that hangs behind a proxy would hold the stream open for ever.
     const timer = this.#onSilence(() => {
       silence = new ConfstreamError('UNAVAILABLE', `the server sent nothing for ${this.#silenceMs} ms`);
       cancel();
     });
-    let first = true;
+    let error: ConfstreamError;
     try {
+      let first = true;
       for await (const message of stream as AsyncIterable<WatchResponse>) {
         if (this.#closing.signal.aborted) break;
         timer.refresh();
         this.#take(message, first);
         first = false;
       }
-      return silence ?? new ConfstreamError('OK', 'the server ended the stream');
-    } catch (error) {
-      if (error instanceof Contradiction) {
-        this.#assembler.forgetToken();
-        this.#tell({ level: 'error', event: 'restarted', message: `starting over without a token: ${error.message}` });
-      }
-      return silence ?? (error instanceof ConfstreamError ? error : fromGrpc(error));
+      error = new ConfstreamError('OK', 'the server ended the stream');
+    } catch (failure) {
+      error = failure instanceof ConfstreamError ? failure : fromGrpc(failure);
     } finally {
       clearTimeout(timer);
-      this.#closing.signal.removeEventListener('abort', cancel);
+      signal.removeEventListener('abort', cancel);
       cancel();
-      this.#connection.replaceIfUnconnected(channel, silence !== undefined);
     }
+    if (this.#closing.signal.aborted) return undefined;
+    this.#connection.replaceIfUnconnected(channel, silence !== undefined);
+    if (error instanceof Contradiction) {
+      this.#assembler.forgetToken();
+      this.#tell({ level: 'error', event: 'restarted', message: `starting over without a token: ${error.message}` });
+    }
+    return silence ?? error;
   }
 
   #take(message: WatchResponse, first: boolean): void {
@@ -452,7 +452,7 @@ function described({ code, message }: ConfstreamError): string {
 function describedStatus({ state, violations }: SourceStatus): string {
   const [violation] = violations;
   const where = violation ? `: ${violation.path}:${violation.line}: ${violation.message} (${violation.rule})` : '';
-  return `the source is ${SourceState[state] ?? state}${where}`;
+  return `the source is ${(SourceState[state] as string | undefined) ?? state}${where}`;
 }
 
 function checkRange(name: string, value: number, least: number, most: number): void {

@@ -68,7 +68,10 @@ function fragments(version: number, files: Files, size: number): Message[] {
   }));
 }
 
-type Content = { files: ReturnType<typeof wireFile>[]; viewDigest: string };
+interface Content {
+  files: ReturnType<typeof wireFile>[];
+  viewDigest: string;
+}
 
 /** A snapshot with what `change` makes of its content. */
 function changed(change: (content: Content) => void, version = 2, files = two): Message {

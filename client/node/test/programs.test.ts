@@ -201,13 +201,13 @@ test('the driver prints what the contract says', { timeout }, async (t) => {
 test('the driver ends with its input, and with its watch', { timeout }, async (t) => {
   const server = await ScriptedServer.start(t);
   const first = start(t, ['conformance.js', '--target', server.address, '--source', 'demo', '--wait', '0.1']);
+  await server.streams.next();
   const failed = JSON.parse(await first.lines.next()) as { event: string; message: string };
   assert.equal(failed.event, 'wait_failed');
   first.child.stdin.end();
   assert.deepEqual(JSON.parse(await first.lines.next()), { event: 'closed' });
   assert.equal(await first.exited, 0);
 
-  await server.streams.next();
   const second = start(t, ['conformance.js', '--target', server.address, '--source', 'demo']);
   const stream = await server.streams.next();
   stream.end(grpc.status.PERMISSION_DENIED);

@@ -51,8 +51,7 @@ export class Mailbox<T> {
   }
 
   async next(): Promise<T> {
-    const item = this.#items.shift();
-    if (item !== undefined) return item;
+    if (this.#items.length > 0) return this.#items.shift() as T;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         reject(new Error(`no ${this.#what} came in ${patienceMs} ms`));

@@ -181,9 +181,9 @@ test('a slow callback misses versions, never the newest, and runs alone', { time
     if (version === 1) await until(() => running === 1);
   }
   await until(() => watch.current?.version === 1000);
-  gate.put(undefined as void);
+  gate.put();
   await until(() => seen.length === 2);
-  gate.put(undefined as void);
+  gate.put();
   await until(() => running === 0);
   assert.deepEqual(seen, [
     [undefined, 1],
@@ -508,7 +508,7 @@ test(
     stream.send(snapshot(1, one));
     await sleep(100);
     assert.equal(server.reports.size, 0);
-    gate.put(undefined as void);
+    gate.put();
     const report = await server.reports.next();
     assert.deepEqual(
       [report.watchId, report.version, report.outcome, report.reason],
@@ -635,7 +635,7 @@ test(
     await stream.cancelled;
     await sleep(100);
     assert.equal(closed, false);
-    gate.put(undefined as void);
+    gate.put();
     await closing;
     assert.deepEqual([calls, returned], [1, 1]);
     await watch.close();
@@ -711,12 +711,12 @@ test('two watches share one connection, which is replaced for both', { timeout }
   const client = new Client(server.address);
   t.after(() => client.close());
   const watches = [client.watch(source), client.watch(source, { globs: ['a'] })];
-  for (const _ of watches) (await server.streams.next()).send(snapshot(1, one));
+  for (let i = 0; i < 2; ++i) (await server.streams.next()).send(snapshot(1, one));
   await Promise.all(watches.map((watch) => watch.wait()));
   server.kill();
   await sleep(1000);
   await server.listen();
-  for (const _ of watches) (await server.streams.next()).send(snapshot(2, two));
+  for (let i = 0; i < 2; ++i) (await server.streams.next()).send(snapshot(2, two));
   await until(() => watches.every(({ current }) => current?.version === 2));
 });
 

@@ -15,7 +15,11 @@ test('files are parsed, and what is wrong names the file and the place', async (
   (await server.streams.next()).send(snapshot(1, files));
   const held = await watch.wait();
   assert.equal(held.source, source);
-  const file = (path: string) => held.files.get(path) as ConfigFile;
+  const file = (path: string): ConfigFile => {
+    const found = held.files.get(path);
+    assert.ok(found);
+    return found;
+  };
   assert.deepEqual(parseYaml(file('a.yaml')), { x: 1, y: ['a', 'b'] });
   assert.deepEqual(parseYaml(file('b.json')), { z: null });
   assert.deepEqual(file('b.json').json(), { z: null });
