@@ -62,7 +62,7 @@ function log(event) {
 
 // The process ends by itself once nothing is left of the client: no socket, and no timer.
 async function close() {
-  commands.close();
+  commands.removeAllListeners();
   process.stdin.destroy();
   await client.close();
 }
@@ -79,14 +79,15 @@ const watch = client.watch(source, {
   log,
 });
 
+async function onClose() {
+  await close();
+  print({ event: 'closed' });
+}
+
+commands.on('close', onClose);
 commands.on('line', (line) => {
   if (line === 'current') print({ event: 'current', version: watch.current?.version ?? null, stale: watch.stale });
-  if (line === 'close') commands.close();
-});
-commands.once('close', () => {
-  void close().then(() => {
-    print({ event: 'closed' });
-  });
+  if (line === 'close') void onClose();
 });
 
 try {

@@ -13,7 +13,7 @@ import { Outcome, WatchResponseSchema } from '../dist/esm/gen/confstream/v1/conf
 import { heartbeat, sha256, snapshot, source, tokenOf, viewDigestOf, type Files, type Message } from './messages.js';
 import { follow, Mailbox, ScriptedServer, temporaryDirectory, until } from './scripted-server.js';
 
-const timeout = 60_000;
+const timeout = 240_000;
 const one: Files = { a: 'one', 'dir/b': 'x'.repeat(100_000), empty: '', ü: 'umlaut' };
 const two: Files = { a: 'two' };
 

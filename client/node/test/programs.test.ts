@@ -14,7 +14,7 @@ import { Outcome } from '../dist/esm/gen/confstream/v1/config_service_pb.js';
 import { delta, heartbeat, sha256, snapshot, viewDigestOf, type Files } from './messages.js';
 import { Mailbox, ScriptedServer, temporaryDirectory } from './scripted-server.js';
 
-const timeout = 60_000;
+const timeout = 240_000;
 const folder = new URL('..', import.meta.url);
 
 /** A program of this folder; it is killed when the test is over. */
@@ -216,4 +216,5 @@ test('the driver ends with its input, and with its watch', { timeout }, async (t
   );
   assert.deepEqual(events.sort(), ['ended', 'wait_failed']);
   assert.equal(await second.exited, 0);
+  assert.equal(second.lines.size, 0);
 });

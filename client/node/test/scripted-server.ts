@@ -28,7 +28,7 @@ import {
 import { source, type Message } from './messages.js';
 
 /** The most that a test waits for what must happen. */
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** What arrives, for who waits for it. */
 export class Mailbox<T> {

@@ -24,7 +24,7 @@ import {
 } from './messages.js';
 import { follow, Mailbox, ScriptedServer, temporaryDirectory, until, type ScriptedStream } from './scripted-server.js';
 
-const timeout = 60_000;
+const timeout = 240_000;
 const { status } = grpc;
 
 const one: Files = { a: 'one', b: 'two' };
