@@ -27,7 +27,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Runs the examples, and sees that README.md shows them as they are. */
-@Timeout(60)
+@Timeout(180)
 class ExamplesTest {
   @TempDir Path directory;
 

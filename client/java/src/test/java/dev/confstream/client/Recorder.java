@@ -15,7 +15,7 @@ import java.util.concurrent.TimeUnit;
 
 /** A program that notes all it is told. */
 final class Recorder implements ChangeListener, WatchEvents {
-  private static final int PATIENCE_SECONDS = 20;
+  private static final int PATIENCE_SECONDS = 60;
 
   final BlockingQueue<Change> changes = new LinkedBlockingQueue<>();
   final BlockingQueue<String> events = new LinkedBlockingQueue<>();

@@ -15,7 +15,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
-@Timeout(60)
+@Timeout(180)
 class UnixSocketTest {
   @Test
   void sourceIsFollowedOverAUnixSocket() throws Exception {
@@ -32,7 +32,7 @@ class UnixSocketTest {
         ConfstreamClient client = ConfstreamClient.connect("unix:" + socket);
         Watch watch = client.watch("demo")) {
       server.nextStream().send(Messages.snapshot(1, Map.of("a", "one")));
-      assertEquals(1, watch.await(Duration.ofSeconds(20)).version());
+      assertEquals(1, watch.await(Duration.ofSeconds(60)).version());
     } finally {
       group.shutdownGracefully();
       Files.deleteIfExists(socket);

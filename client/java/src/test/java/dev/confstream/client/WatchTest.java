@@ -31,12 +31,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(60)
+@Timeout(180)
 class WatchTest {
   private static final Map<String, String> ONE = Map.of("a.yaml", "one");
   private static final Map<String, String> TWO = Map.of("a.yaml", "two");
   private static final Map<String, String> THREE = Map.of("a.yaml", "three");
-  private static final Duration PATIENCE = Duration.ofSeconds(20);
+  private static final Duration PATIENCE = Duration.ofSeconds(60);
 
   @TempDir Path directory;
   private final Recorder recorder = new Recorder();
