@@ -36,7 +36,7 @@ mod tests {
     fn spread(failures: u32) -> (Duration, Duration) {
         let delays = (0..1000).map(|_| {
             let mut backoff = Backoff::new();
-            (1..failures).for_each(|_| drop(backoff.next()));
+            (1..failures).for_each(|_| _ = backoff.next());
             backoff.next()
         });
         delays.fold((MOST, Duration::ZERO), |(least, most), delay| {
@@ -59,7 +59,7 @@ mod tests {
     fn reset_begins_anew() {
         let mut backoff = Backoff::new();
         for _ in 0..1000 {
-            (0..10).for_each(|_| drop(backoff.next()));
+            (0..10).for_each(|_| _ = backoff.next());
             backoff.reset();
             assert!(backoff.next() <= FIRST);
             backoff.reset();

@@ -218,7 +218,7 @@ fn is_worth_retrying(code: Code) -> bool {
 
 /// `status`, with the cause of it if it is the connection, which tonic calls UNKNOWN when it breaks.
 fn with_cause(status: Status) -> Status {
-    let causes = std::iter::successors(status.source(), |cause| cause.source());
+    let causes = std::iter::successors(status.source(), |cause| (*cause).source());
     // What a server answered has none.
     let Some(cause) = causes.last() else {
         return status;

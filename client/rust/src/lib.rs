@@ -9,7 +9,7 @@ mod client;
 mod disk_copy;
 mod error;
 mod follower;
-#[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all)]
+#[allow(missing_docs, clippy::all, rustdoc::all)]
 pub mod proto;
 mod shared;
 mod snapshot;

@@ -57,6 +57,7 @@ impl Snapshot {
     }
 
     /// The files, in byte order of their paths.
+    #[must_use]
     pub fn files(&self) -> impl ExactSizeIterator<Item = &File> + DoubleEndedIterator {
         self.files.iter().map(|file| &**file)
     }

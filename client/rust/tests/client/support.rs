@@ -21,7 +21,7 @@ use tokio_stream::{
 use tonic::{Request, Response, Status, transport::server::Router};
 
 mod proto {
-    #![allow(clippy::all, clippy::pedantic)]
+    #![allow(clippy::all)]
     include!("proto/confstream.v1.rs");
 }
 use proto::config_service_server::{ConfigService, ConfigServiceServer};
