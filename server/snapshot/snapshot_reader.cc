@@ -71,12 +71,10 @@ Reading SnapshotReader::Read(const ReadRequest& request) {
   // Some file systems that are polled give directories times that tell nothing.
   const bool watched = request.route.has_value() && request.polled_because.empty();
   if (!watched || request.touched.all || request.reuse_nothing) listings_.clear();
-  // Whatever its directory looks like: that of a FAT's root never changes.
-  for (const std::string& path : request.touched.paths) {
-    listings_.erase(path.substr(0, path.rfind('/') + 1));
-  }
   for (const std::string& path : request.touched.paths) {
     if (Remembered* file = Find(path)) file->reusable = false;
+    // However the directory looks: the root of a FAT always looks the same.
+    listings_.erase(path.substr(0, path.rfind('/') + 1));
   }
   const int passes = request.cause == ReadCause::kForced ? kForcedPasses : 1;
   Reading reading;
