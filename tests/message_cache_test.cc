@@ -14,19 +14,19 @@ namespace {
 
 constexpr int64_t kMiB = int64_t{1} << 20;
 
-ViewSnapshot Large(int64_t version, size_t bytes = size_t{3} << 20) {
-  return ViewSnapshot(MakeSnapshot(version, {{"big", std::string(bytes, 'x')}}), *View::Parse({}),
-                      nullptr);
+std::shared_ptr<const ViewMessage> Large(int64_t version, size_t bytes = size_t{3} << 20) {
+  return std::make_shared<ViewSnapshot>(MakeSnapshot(version, {{"big", std::string(bytes, 'x')}}),
+                                        *View::Parse({}), nullptr);
 }
 
 TEST(MessageCacheTest, StreamsOfAViewShareTheSameBytes) {
   MessageCache cache(10 * kMiB);
-  const ViewSnapshot view = Large(1);
+  const auto view = Large(1);
   const auto first = cache.Fragment(view, 0);
   EXPECT_EQ(cache.Fragment(view, 0).get(), first.get());
-  EXPECT_EQ(*first, view.EncodeFragment(0));
+  EXPECT_EQ(*first, view->EncodeFragment(0));
   EXPECT_NE(*cache.Fragment(view, 1), *first);
-  EXPECT_EQ(*cache.Fragment(view, 1), view.EncodeFragment(1));
+  EXPECT_EQ(*cache.Fragment(view, 1), view->EncodeFragment(1));
 }
 
 TEST(MessageCacheTest, ViewsOfEqualContentAreNotTakenForEachOther) {
@@ -36,7 +36,7 @@ TEST(MessageCacheTest, ViewsOfEqualContentAreNotTakenForEachOther) {
 
 TEST(MessageCacheTest, HoldsNoMoreThanItsBoundAndLetsTheLeastRecentlyUsedGo) {
   MessageCache cache(2 * kMiB + kMiB / 2);
-  const ViewSnapshot view = Large(1);
+  const auto view = Large(1);
   const auto zero = cache.Fragment(view, 0);
   const auto one = cache.Fragment(view, 1);
   EXPECT_EQ(cache.Fragment(view, 0).get(), zero.get());  // used again: now 1 is the oldest
@@ -49,27 +49,42 @@ TEST(MessageCacheTest, HoldsNoMoreThanItsBoundAndLetsTheLeastRecentlyUsedGo) {
 
 TEST(MessageCacheTest, WhatHasGoneStaysWholeForThoseWhoAreWritingIt) {
   MessageCache cache(2 * kMiB);
-  const ViewSnapshot view = Large(1);
+  const auto view = Large(1);
   const auto held = cache.Fragment(view, 0);
   for (int64_t version = 2; version < 6; ++version) cache.Fragment(Large(version), 0);
-  EXPECT_EQ(*held, view.EncodeFragment(0));
+  EXPECT_EQ(*held, view->EncodeFragment(0));
   EXPECT_EQ(held.use_count(), 1) << "the cache has let it go";
+}
+
+TEST(MessageCacheTest, MessagesOfContentThatNobodyHoldsGoWithTheNextOne) {
+  MessageCache cache(100 * kMiB);
+  auto old = Large(1);
+  for (size_t index = 0; index < 3; ++index) cache.Fragment(old, index);
+  const auto held = Large(2);
+  const auto message = cache.Fragment(held, 0);
+  const int64_t of_both = cache.bytes();
+  old.reset();
+  const auto newest = Large(3);
+  const auto next = cache.Fragment(newest, 0);
+  EXPECT_LT(cache.bytes(), of_both);
+  EXPECT_EQ(cache.bytes(), static_cast<int64_t>(message->size() + next->size()));
+  EXPECT_EQ(cache.Fragment(held, 0).get(), message.get());
 }
 
 TEST(MessageCacheTest, MessageLargerThanTheBoundIsGivenAndNotKept) {
   MessageCache cache(kMiB / 2);
-  const ViewSnapshot view = Large(1);
-  EXPECT_EQ(*cache.Fragment(view, 0), view.EncodeFragment(0));
+  const auto view = Large(1);
+  EXPECT_EQ(*cache.Fragment(view, 0), view->EncodeFragment(0));
   EXPECT_EQ(cache.bytes(), 0);
 }
 
 TEST(MessageCacheTest, ManyThreadsGetRightMessagesWithinTheBound) {
   constexpr int64_t kBound = kMiB;
   MessageCache cache(kBound);
-  std::vector<std::unique_ptr<ViewSnapshot>> views;
+  std::vector<std::shared_ptr<const ViewMessage>> views;
   std::vector<std::string> expected;
   for (int64_t version = 1; version <= 4; ++version) {
-    views.emplace_back(new ViewSnapshot(Large(version, 300'000 + static_cast<size_t>(version))));
+    views.push_back(Large(version, 300'000 + static_cast<size_t>(version)));
     expected.push_back(views.back()->EncodeFragment(0));
   }
   std::vector<std::thread> threads;
@@ -77,7 +92,7 @@ TEST(MessageCacheTest, ManyThreadsGetRightMessagesWithinTheBound) {
     threads.emplace_back([&, t] {
       for (size_t i = 0; i < 200; ++i) {
         const size_t which = (i * 7 + static_cast<size_t>(t)) % views.size();
-        EXPECT_TRUE(*cache.Fragment(*views[which], 0) == expected[which]);
+        EXPECT_TRUE(*cache.Fragment(views[which], 0) == expected[which]);
         EXPECT_LE(cache.bytes(), kBound);
       }
     });

@@ -138,7 +138,8 @@ std::vector<Setting<ServerConfig>> ServerSettings() {
           1000000, "Different sets of path globs watched at once in one source."),
       MakeSize<Config>(
           "max_encoded_size", [](Config & c) -> auto& { return c.max_encoded_bytes; },
-          int64_t{1} << 20, int64_t{64} << 30, "Encoded messages kept to be shared by streams."),
+          int64_t{1} << 20, int64_t{64} << 30,
+          "Encoded messages kept to be shared by streams, while their content is in use."),
       MakeCount<Config, int>(
           "reflection_threads", [](Config & c) -> auto& { return c.reflection_threads; }, 1, 1024,
           "Threads that serve reflection streams; each stream takes one."),

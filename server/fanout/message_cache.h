@@ -15,21 +15,25 @@
 
 namespace confstream {
 
-// Keeps up to a bound of bytes, the least recently used go first. What has gone lives on with the
-// streams that are writing it, and is encoded again for others. Thread-safe.
+// Keeps messages for as long as somebody holds the content that they were made of, up to a bound of
+// bytes; the least recently used go first. What has gone lives on with the streams that are writing
+// it, and is encoded again for others. Thread-safe.
 class MessageCache {
  public:
   explicit MessageCache(int64_t max_bytes) : max_bytes_(max_bytes) {}
 
   // The encoded fragment `index` of `content`.
-  std::shared_ptr<const std::string> Fragment(const ViewMessage& content, size_t index);
+  std::shared_ptr<const std::string> Fragment(const std::shared_ptr<const ViewMessage>& content,
+                                              size_t index);
 
+  // Size of what is kept.
   int64_t bytes() const;
 
  private:
   using Key = std::pair<uint64_t, size_t>;  // ViewMessage::id and the fragment
   struct Entry {
     Key key;
+    std::weak_ptr<const ViewMessage> content;
     std::shared_ptr<const std::string> message;
   };
 

@@ -119,7 +119,7 @@ OutgoingMessage WatchSession::NextFragment(Instant now) {
     own.set_in_sync(InSync(*topic_->state()));
   }
   OutgoingMessage message = Compose(std::move(own), now);
-  message.shared.push_back(cache_->Fragment(*content, index));
+  message.shared.push_back(cache_->Fragment(content, index));
   return message;
 }
 
