@@ -21,7 +21,7 @@ install(FILES cmake/ConfstreamConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/Confstrea
   DESTINATION ${config_directory} COMPONENT client)
 
 # pkg-config confstream-client. Like the above it may be moved after it was installed.
-file(RELATIVE_PATH pc_to_prefix /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+file(RELATIVE_PATH pc_to_prefix /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/confstream-client.pc.in confstream-client.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/confstream-client.pc
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT client)
