@@ -415,7 +415,7 @@ TEST_F(ClientLibraryTest, AfterAReconnectionTheOutcomeOfWhatIsHeldIsReportedToTh
 
 TEST_F(ClientLibraryTest, WithoutACallbackOnlyWhatTheProgramSaysIsReported) {
   server_.Play(Open(Then(SnapshotOf(App(1, "one")), {HeartbeatAt(App(4, "one"), true)})));
-  server_.Play(Open({HeartbeatAt(App(4, "one"), true)}));
+  server_.Play(Open(SnapshotOf(App(4, "one"))));
   Watch& watch = Follow();
   const auto first = watch.Wait(kPatience).snapshot;
   ASSERT_NE(first, nullptr);
