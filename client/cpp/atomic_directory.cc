@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "client/cpp/durable_file.h"
 #include "client/cpp/file_paths.h"
 #include "server/base/file_system.h"
 #include "server/base/link_resolver.h"
@@ -37,10 +38,6 @@ bool IsGenerationName(absl::string_view name) {
          absl::StartsWith(name.substr(kOursBegins), kOurs);
 }
 
-absl::Status Failure(absl::string_view what, absl::string_view path) {
-  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", EscapeForDisplay(path)));
-}
-
 // The first component of a path.
 std::string TopOf(absl::string_view path) { return std::string(path.substr(0, path.find('/'))); }
 
@@ -51,40 +48,32 @@ std::optional<std::string> LinkText(int directory, const std::string& name) {
   return std::string(text, static_cast<size_t>(length));
 }
 
-absl::Status Sync(int fd, const std::string& path) {
-  // EINVAL: a file system whose directories cannot be synchronized has nothing to synchronize.
-  if (fsync(fd) != 0 && errno != EINVAL) return Failure("write to disk", path);
-  return absl::OkStatus();
-}
-
 absl::Status MakeDirectory(int directory, const std::string& name) {
   // The second call sets what umask took away.
   if (mkdirat(directory, name.c_str(), kDirectoryMode) != 0 ||
       fchmodat(directory, name.c_str(), kDirectoryMode, 0) != 0) {
-    return Failure("make directory", name);
+    return FileError("make directory", name);
   }
   return absl::OkStatus();
 }
 
 absl::Status SyncDirectory(int directory, const std::string& name) {
   const UniqueFd fd(openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid()) return Failure("open directory", name);
+  if (!fd.valid()) return FileError("open directory", name);
   return Sync(fd.get(), name);
 }
 
 absl::Status WriteWhole(int directory, const std::string& name, absl::string_view content,
                         mode_t mode) {
-  const UniqueFd fd(
-      openat(directory, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode));
-  if (!fd.valid()) return Failure("make file", name);
-  if (fchmod(fd.get(), mode) != 0) return Failure("set the permissions of", name);
+  const absl::StatusOr<UniqueFd> fd = MakeFile(directory, name, mode);
+  if (!fd.ok()) return fd.status();
   while (!content.empty()) {
-    const ssize_t written = write(fd.get(), content.data(), content.size());
+    const ssize_t written = write(fd->get(), content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Failure("write", name);
+    if (written < 0) return FileError("write", name);
     content.remove_prefix(static_cast<size_t>(written));
   }
-  return Sync(fd.get(), name);
+  return Sync(fd->get(), name);
 }
 
 // True if the file is a regular one, with these permissions and bytes.
@@ -118,12 +107,12 @@ absl::StatusOr<std::unique_ptr<AtomicDirectory>> AtomicDirectory::Open(absl::str
   if (!error) std::filesystem::create_directories(absolute, error);
   if (error) {
     errno = error.value();
-    return Failure("make directory", path);
+    return FileError("make directory", path);
   }
   UniqueFd directory(open(absolute.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory.valid()) return Failure("open directory", absolute);
+  if (!directory.valid()) return FileError("open directory", absolute);
   if (flock(directory.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return Failure("lock directory", absolute);
+    if (errno != EWOULDBLOCK) return FileError("lock directory", absolute);
     return absl::FailedPreconditionError(absl::StrCat("another process keeps directory ",
                                                       EscapeForDisplay(absolute),
                                                       ": end it, or name another directory"));
@@ -228,10 +217,10 @@ absl::StatusOr<std::string> AtomicDirectory::WriteGeneration(
 absl::Status AtomicDirectory::SwapData(const std::string& generation) const {
   unlinkat(directory_.get(), kDataTmpLink, 0);  // a swap that failed left it
   if (symlinkat(generation.c_str(), directory_.get(), kDataTmpLink) != 0) {
-    return Failure("make link", PathOf(kDataTmpLink));
+    return FileError("make link", PathOf(kDataTmpLink));
   }
   if (renameat(directory_.get(), kDataTmpLink, directory_.get(), kDataLink) != 0) {
-    return Failure("replace link", PathOf(kDataLink));
+    return FileError("replace link", PathOf(kDataLink));
   }
   return absl::OkStatus();
 }
@@ -251,14 +240,14 @@ absl::Status AtomicDirectory::Tidy() const {
     }
     if (error) {
       errno = error.value();
-      return Failure("list", PathOf(entries->data));
+      return FileError("list", PathOf(entries->data));
     }
   }
   for (const std::string& name : tops) {
     if (entries->links.count(name) > 0) continue;
     if (symlinkat(absl::StrCat(kDataLink, "/", name).c_str(), directory_.get(), name.c_str()) !=
         0) {
-      return Failure("make link", PathOf(name));
+      return FileError("make link", PathOf(name));
     }
   }
   for (const std::string& name : entries->links) {

@@ -1,7 +1,6 @@
 #include "client/cpp/connection.h"
 
 #include <grpcpp/create_channel.h>
-#include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
 #include <utility>
@@ -32,27 +31,34 @@ bool IsHostAndPort(absl::string_view address) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Connection>> Connection::To(absl::string_view address) {
+absl::StatusOr<std::unique_ptr<Connection>> Connection::To(
+    absl::string_view address, std::shared_ptr<grpc::ChannelCredentials> credentials) {
   if (HasControlCharacters(address) || !IsValidUtf8(address)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "the server address `", EscapeForDisplay(address), "` has characters that no address has"));
   }
+  if (credentials == nullptr) credentials = grpc::InsecureChannelCredentials();
   absl::string_view path = address;
   if (absl::ConsumePrefix(&path, "unix:") && !path.empty()) {
-    return std::unique_ptr<Connection>(new Connection(std::string(address), std::string(address)));
+    return std::unique_ptr<Connection>(
+        new Connection(std::string(address), std::string(address), std::move(credentials)));
   }
   if (IsHostAndPort(address)) {
     // With its scheme, so that no host name is taken for one.
-    return std::unique_ptr<Connection>(
-        new Connection(std::string(address), absl::StrCat("dns:///", address)));
+    return std::unique_ptr<Connection>(new Connection(
+        std::string(address), absl::StrCat("dns:///", address), std::move(credentials)));
   }
   return absl::InvalidArgumentError(absl::StrCat(
       "the server address `", address,
       "` is neither host:port, such as 127.0.0.1:50051 or [::1]:50051, nor unix:PATH"));
 }
 
-Connection::Connection(std::string address, std::string target)
-    : address_(std::move(address)), target_(std::move(target)), channel_(NewChannel()) {}
+Connection::Connection(std::string address, std::string target,
+                       std::shared_ptr<grpc::ChannelCredentials> credentials)
+    : address_(std::move(address)),
+      target_(std::move(target)),
+      credentials_(std::move(credentials)),
+      channel_(NewChannel()) {}
 
 std::shared_ptr<grpc::Channel> Connection::NewChannel() const {
   grpc::ChannelArguments arguments;
@@ -65,7 +71,7 @@ std::shared_ptr<grpc::Channel> Connection::NewChannel() const {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   // The server is on this node or this network: http_proxy is not meant for it.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(target_, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(target_, credentials_, arguments);
 }
 
 std::shared_ptr<grpc::Channel> Connection::channel() {

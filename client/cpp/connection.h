@@ -4,6 +4,7 @@
 #define CONFSTREAM_CLIENT_CPP_CONNECTION_H_
 
 #include <grpcpp/channel.h>
+#include <grpcpp/security/credentials.h>
 
 #include <memory>
 #include <string>
@@ -18,8 +19,10 @@ namespace confstream {
 // it every 20 s, so that a peer that vanished without a word is noticed. Thread-safe.
 class Connection {
  public:
-  // `address` is host:port, [v6-address]:port or unix:PATH. INVALID_ARGUMENT: it is neither.
-  static absl::StatusOr<std::unique_ptr<Connection>> To(absl::string_view address);
+  // `address` is host:port, [v6-address]:port or unix:PATH. Without credentials the connection is
+  // neither encrypted nor authenticated. INVALID_ARGUMENT: it is no such address.
+  static absl::StatusOr<std::unique_ptr<Connection>> To(
+      absl::string_view address, std::shared_ptr<grpc::ChannelCredentials> credentials = nullptr);
 
   const std::string& address() const { return address_; }
 
@@ -32,11 +35,13 @@ class Connection {
   void ReplaceIfUnconnected(const std::shared_ptr<grpc::Channel>& failed);
 
  private:
-  Connection(std::string address, std::string target);
+  Connection(std::string address, std::string target,
+             std::shared_ptr<grpc::ChannelCredentials> credentials);
   std::shared_ptr<grpc::Channel> NewChannel() const;
 
   const std::string address_;
   const std::string target_;
+  const std::shared_ptr<grpc::ChannelCredentials> credentials_;
   Mutex mu_;
   std::shared_ptr<grpc::Channel> channel_ ABSL_GUARDED_BY(mu_);
 };

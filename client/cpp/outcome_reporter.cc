@@ -18,23 +18,9 @@ std::string ReasonText(absl::string_view text) {
   return reason;
 }
 
-absl::Status ReportOutcome(Connection* connection, const std::string& watch_id, int64_t version,
-                           v1::Outcome outcome, absl::string_view reason, absl::Duration timeout) {
-  const auto stub = v1::ConfigService::NewStub(connection->channel());
-  grpc::ClientContext context;
-  context.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-  v1::ReportOutcomeRequest request;
-  request.set_watch_id(watch_id);
-  request.set_version(version);
-  request.set_outcome(outcome);
-  request.set_reason(ReasonText(reason));
-  v1::ReportOutcomeResponse response;
-  return FromGrpcStatus(stub->ReportOutcome(&context, request, &response));
-}
-
 void OutcomeReporter::OnConnected(const std::string& watch_id) {
   MutexLock lock(&mu_);
-  place_.watch_id = watch_id;
+  place_ = {watch_id, "", 0};
 }
 
 void OutcomeReporter::OnSnapshot(const v1::ResponseHeader& header) {
@@ -47,43 +33,76 @@ void OutcomeReporter::OnSnapshot(const v1::ResponseHeader& header) {
 }
 
 void OutcomeReporter::OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) {
+  // In sync, the newest content is what was received last, whatever its version is by now.
+  if (!in_sync) return;
+  MoveTo(header);
+  Retry().IgnoreError();
+}
+
+void OutcomeReporter::MoveTo(const v1::ResponseHeader& header) {
+  if (header.version() == 0) return;
+  MutexLock lock(&mu_);
+  place_.epoch = header.epoch();
+  place_.version = header.version();
+}
+
+absl::Status OutcomeReporter::Retry() {
   Place place;
   Decision decision;
   {
     MutexLock lock(&mu_);
-    // In sync, the newest content is what was received last, whatever its version is by now.
-    if (!in_sync || header.version() == 0) return;
-    place_.epoch = header.epoch();
-    place_.version = header.version();
-    if (!decision_.has_value() || reported_ == place_) return;
+    if (!decision_.has_value() || !place_.known() || reported_ == place_) return absl::OkStatus();
     place = place_;
     decision = *decision_;
   }
-  Send(place, decision).IgnoreError();
+  return Send(place, decision);
 }
 
 absl::Status OutcomeReporter::Report(const v1::ResponseHeader& header, v1::Outcome outcome,
                                      absl::string_view reason) {
   Place place;
-  const Decision decision{outcome, std::string(reason)};
+  const Decision decision{outcome, ReasonText(reason)};
   {
     MutexLock lock(&mu_);
     if (header.epoch() == received_.epoch() && header.version() == received_.version()) {
       decision_ = decision;
+      reported_.reset();
       place = place_;
-    } else {
+    } else if (header.epoch() == place_.epoch) {
+      // Of another epoch the server would take it for a version of this one.
       place = {place_.watch_id, header.epoch(), header.version()};
     }
   }
+  if (!place.known()) return absl::OkStatus();
   return Send(place, decision);
 }
 
 absl::Status OutcomeReporter::Send(const Place& place, const Decision& decision) {
-  absl::Status sent = ReportOutcome(connection_, place.watch_id, place.version, decision.outcome,
-                                    decision.reason, kTimeout);
+  const auto stub = v1::ConfigService::NewStub(connection_->channel());
+  grpc::ClientContext context;
+  context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
+  v1::ReportOutcomeRequest request;
+  request.set_watch_id(place.watch_id);
+  request.set_version(place.version);
+  request.set_outcome(decision.outcome);
+  request.set_reason(decision.reason);
+  v1::ReportOutcomeResponse response;
+  {
+    MutexLock lock(&mu_);
+    if (stopped_) return absl::CancelledError("the watch was closed");
+    calls_.insert(&context);
+  }
+  const absl::Status sent = FromGrpcStatus(stub->ReportOutcome(&context, request, &response));
   MutexLock lock(&mu_);
+  calls_.erase(&context);
   if (sent.ok() && place_ == place) reported_ = place;
   return sent;
+}
+
+void OutcomeReporter::Stop() {
+  MutexLock lock(&mu_);
+  stopped_ = true;
+  for (grpc::ClientContext* const call : calls_) call->TryCancel();
 }
 
 }  // namespace confstream

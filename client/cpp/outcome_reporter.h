@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -14,6 +15,10 @@
 #include "confstream/v1/config_service.pb.h"
 #include "server/base/mutex.h"
 
+namespace grpc {
+class ClientContext;
+}
+
 namespace confstream {
 
 // The server's bound on a reason.
@@ -22,11 +27,6 @@ inline constexpr size_t kMostReasonBytes = 1024;
 // `text` as a reason can be: at most kMostReasonBytes, of which the end is left out; bytes that are
 // not valid UTF-8 are shown as `?`.
 std::string ReasonText(absl::string_view text);
-
-// One call of ReportOutcome. `reason` goes through ReasonText. Errors: those of the call, with
-// DEADLINE_EXCEEDED after `timeout`.
-absl::Status ReportOutcome(Connection* connection, const std::string& watch_id, int64_t version,
-                           v1::Outcome outcome, absl::string_view reason, absl::Duration timeout);
 
 // Follows a watch, and keeps what the server knows of it true: a report belongs to a stream and is
 // forgotten with it, so after a reconnection the outcome of what is still held is told again; and
@@ -43,19 +43,33 @@ class OutcomeReporter {
   // For the observer of the watch.
   void OnConnected(const std::string& watch_id);
   void OnSnapshot(const v1::ResponseHeader& header);
+  // MoveTo and Retry in one, if what was received last is the newest content.
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync);
 
+  // The content received last is that of `header`, too. Calls nobody.
+  void MoveTo(const v1::ResponseHeader& header);
+  // Tells the outcome of what was received last, if the server does not know it yet of this stream.
+  // Errors: those of the call.
+  absl::Status Retry();
+
   // What became of the content that OnSnapshot announced with `header`. Unless newer content has
-  // been announced since, the outcome is remembered. Errors: those of the call.
+  // been announced since, the outcome is remembered; and told later, which is no error, if this
+  // stream has not delivered the content yet. `reason` goes through ReasonText. Errors: those of
+  // the call, with DEADLINE_EXCEEDED after kTimeout.
   absl::Status Report(const v1::ResponseHeader& header, v1::Outcome outcome,
                       absl::string_view reason);
+
+  // Ends the calls that are under way, and lets no other begin: they fail with CANCELLED.
+  void Stop();
 
  private:
   // A version on a stream.
   struct Place {
     std::string watch_id;
     std::string epoch;
-    int64_t version = 0;
+    int64_t version = 0;  // 0: the stream has not said yet which it stands for
+
+    bool known() const { return !watch_id.empty() && version != 0; }
 
     friend bool operator==(const Place& a, const Place& b) {
       return a.watch_id == b.watch_id && a.epoch == b.epoch && a.version == b.version;
@@ -74,6 +88,8 @@ class OutcomeReporter {
   Place place_ ABSL_GUARDED_BY(mu_);                       // where that content is now
   std::optional<Decision> decision_ ABSL_GUARDED_BY(mu_);  // on it
   std::optional<Place> reported_ ABSL_GUARDED_BY(mu_);     // where the server knows of decision_
+  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  std::set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mu_);  // those under way
 };
 
 }  // namespace confstream

@@ -35,6 +35,11 @@ std::string DigestOf(const std::vector<ReceivedFile>& files) {
 
 }  // namespace
 
+void SnapshotAssembler::Hold(std::shared_ptr<const ReceivedSnapshot> snapshot) {
+  held_ = std::move(snapshot);
+  resume_token_ = held_->header.resume_token();
+}
+
 void SnapshotAssembler::BeginStream() {
   pending_.reset();
   stream_epoch_.clear();

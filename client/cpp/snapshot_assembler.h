@@ -31,6 +31,10 @@ class SnapshotAssembler {
   // Refuses versions with more than `max_bytes` of content, whatever the server says.
   explicit SnapshotAssembler(int64_t max_bytes = kDefaultMaxBytes) : max_bytes_(max_bytes) {}
 
+  // Begins with what an earlier assembler held, as if it had been received: deltas are applied to
+  // it, and its token is the first. To be called first.
+  void Hold(std::shared_ptr<const ReceivedSnapshot> snapshot);
+
   // A new stream begins: forgets the fragments of a version that the last one left half sent.
   void BeginStream();
 

@@ -61,7 +61,6 @@ absl::Status SourceWatch::Run() {
   last_heard_ = begin;
   while (true) {
     const std::shared_ptr<grpc::Channel> channel = connection_->channel();
-    const Instant stream_begin = clock_.Now();
     absl::Status ended = FollowStream(channel);
     const Instant stream_end = clock_.Now();
     if (stopped()) return absl::OkStatus();
@@ -71,7 +70,6 @@ absl::Status SourceWatch::Run() {
     if (!options_.retry || !IsWorthRetrying(ended)) return ended;
 
     connection_->ReplaceIfUnconnected(channel);
-    if (stream_end - stream_begin > options_.most_backoff) backoff_.Reset();
     const absl::Duration asked = RetryDelay(ended).value_or(absl::ZeroDuration());
     const absl::Duration delay = std::max(backoff_.Next(), std::min(asked, kMostRetryDelay));
     observer_->OnDisconnected(ended, delay);
@@ -112,8 +110,9 @@ absl::Status SourceWatch::FollowStream(const std::shared_ptr<grpc::Channel>& cha
         }
         break;
       case ResponseStream::Event::kMessage:
-        heard = clock_.Now();
         reason = Take(stream.message());
+        // After it: however long the observer took, the server was not silent.
+        last_heard_ = heard = clock_.Now();
         open = reason.ok() && !stopped();
         break;
     }
@@ -128,15 +127,19 @@ absl::Status SourceWatch::FollowStream(const std::shared_ptr<grpc::Channel>& cha
 }
 
 absl::Status SourceWatch::Take(const v1::WatchResponse& message) {
-  last_heard_ = clock_.Now();
   told_stale_ = false;
   if (!message.watch_id().empty()) observer_->OnConnected(message.watch_id());
   const absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> taken = assembler_.Take(message);
   if (!taken.ok()) {
     assembler_.ForgetToken();
+    observer_->OnStartedOver(taken.status());
     return taken.status();
   }
   stream_in_sync_ = message.in_sync();
+  const bool content = message.has_snapshot() || message.has_delta();
+  if (!content && assembler_.held() != nullptr) {
+    observer_->OnPosition(message.header(), assembler_.held());
+  }
   if (*taken != nullptr) {
     backoff_.Reset();
     observer_->OnSnapshot(*taken);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -30,6 +31,11 @@ class WatchObserver {
   virtual void OnConnected(const std::string& /*watch_id*/) {}
   // A snapshot is complete and its digest checked. It replaces the one before.
   virtual void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) = 0;
+  // A message came that brings no content; `held` is what is held, under the header that it has by
+  // now. Called first for every such message, those included whose event this client does not know;
+  // not while nothing is held.
+  virtual void OnPosition(const v1::ResponseHeader& /*header*/,
+                          const std::shared_ptr<const ReceivedSnapshot>& /*held*/) {}
   // The state of the source. `header` says up to which version the stream is complete.
   virtual void OnStatus(const v1::ResponseHeader& /*header*/, const v1::SourceStatus& /*status*/) {}
   // Nothing happened; with `in_sync`, what is held is current.
@@ -37,6 +43,9 @@ class WatchObserver {
   // Nothing was heard for three heartbeats: what is held may be out of date. Told once, until the
   // server is heard again.
   virtual void OnStale(absl::Duration /*silence*/) {}
+  // What the server sent was thrown away: it contradicts itself or is too large. The stream is
+  // ended, and the next one begins without a token.
+  virtual void OnStartedOver(const absl::Status& /*why*/) {}
   // The stream ended, unasked; the next one is tried in `retry_in`.
   virtual void OnDisconnected(const absl::Status& /*why*/, absl::Duration /*retry_in*/) {}
 };
@@ -66,6 +75,11 @@ class SourceWatch {
  public:
   // All of them outlive the watch.
   SourceWatch(Connection* connection, SourceWatchOptions options, WatchObserver* observer);
+
+  // Begins with what an earlier watch of the same view held. To be called before Run.
+  void Hold(std::shared_ptr<const ReceivedSnapshot> snapshot) {
+    assembler_.Hold(std::move(snapshot));
+  }
 
   // Follows the source until one of:
   //   - Stop was called, or, with until_in_sync, the stream was in sync and ended: OK

@@ -189,6 +189,22 @@ void ScriptedConfigService::FailReports(grpc::Status error) {
   report_error_ = std::move(error);
 }
 
+void ScriptedConfigService::HoldReports() {
+  MutexLock lock(&mu_);
+  hold_reports_ = true;
+}
+
+bool ScriptedConfigService::AwaitHeldReport() {
+  const absl::Time deadline = absl::Now() + absl::Seconds(20);
+  MutexLock lock(&mu_);
+  while (!held_report_) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) return false;
+    changed_.WaitFor(&mu_, left);
+  }
+  return true;
+}
+
 bool ScriptedConfigService::AwaitReports(size_t count) {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   MutexLock lock(&mu_);
@@ -280,10 +296,15 @@ grpc::Status ScriptedConfigService::GetSnapshot(grpc::ServerContext*,
   return get_error_;
 }
 
-grpc::Status ScriptedConfigService::ReportOutcome(grpc::ServerContext*,
+grpc::Status ScriptedConfigService::ReportOutcome(grpc::ServerContext* context,
                                                   const v1::ReportOutcomeRequest* request,
                                                   v1::ReportOutcomeResponse*) {
   MutexLock lock(&mu_);
+  while (hold_reports_ && !stopping_ && !context->IsCancelled()) {
+    held_report_ = true;
+    changed_.NotifyAll();
+    changed_.WaitFor(&mu_, absl::Milliseconds(5));
+  }
   if (!report_error_.ok()) return report_error_;
   if (over_.count(request->watch_id()) > 0) {
     return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such stream is open");
