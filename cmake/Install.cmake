@@ -4,9 +4,10 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS confstreamd confstream RUNTIME COMPONENT programs)
 
-# To be given to protoc as --proto_path.
+# For protoc's --proto_path; and for grpcurl's -protoset.
 set(proto_path ${CMAKE_INSTALL_DATADIR}/confstream/proto)
 install(DIRECTORY proto/confstream/v1 DESTINATION ${proto_path}/confstream COMPONENT protos)
+install(FILES ${PROJECT_BINARY_DIR}/confstream.protoset DESTINATION ${CMAKE_INSTALL_DATADIR}/confstream COMPONENT protos)
 
 install(FILES client/cpp/client.h client/cpp/json.h client/cpp/yaml.h
   DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/confstream COMPONENT client)

@@ -314,6 +314,15 @@ TEST_F(ClientLibraryTest, ASilentServerMakesTheCopyStaleUntilItSettlesTheWatchAg
   EXPECT_THAT(recorder_.events(Kind::kStale), SizeIs(1));
 }
 
+TEST_F(ClientLibraryTest, WhereNothingIsHeldNothingIsStale) {
+  options_.heartbeat = seconds(1);
+  server_.Play(Open({}));
+  Watch& watch = Record();
+  ASSERT_TRUE(recorder_.AwaitEvents(Kind::kDisconnected, 1)) << "the silent stream is given up";
+  EXPECT_FALSE(watch.stale());
+  EXPECT_THAT(recorder_.events(Kind::kStale), IsEmpty());
+}
+
 // 7. Checked.
 
 TEST_F(ClientLibraryTest, WhatContradictsItselfIsThrownAwayAndStartedOver) {
@@ -455,6 +464,7 @@ TEST_F(ClientLibraryTest, TheNextRunBeginsWithTheCopyOnDiskAndResumesFromIt) {
   ASSERT_TRUE(second.AwaitChanges(1));
   EXPECT_TRUE(second.changes()[0].from_cache);
   EXPECT_TRUE(watch.stale());
+  EXPECT_THAT(second.events(Kind::kStale), SizeIs(1));
 
   ScriptedConfigService back(address, {Open({HeartbeatAt(App(5, "one"), true)})});
   ASSERT_TRUE(second.AwaitEvents(Kind::kFresh, 1));

@@ -117,7 +117,7 @@ struct Event {
   enum class Kind {
     kConnected,     // the server answered on a new stream
     kDisconnected,  // a stream ended unasked with `code`; the next one is tried in `retry_in`
-    kStale,         // nothing was heard for three heartbeats: what is held may be out of date
+    kStale,         // what is held may be out of date: as Watch::stale() has become true
     kFresh,         // what is held is current, and no longer stale
     kStartedOver,   // what the server sent contradicts itself, or is too large: thrown away
     kEnded,         // the watch ended by itself with `code`: nothing more will come

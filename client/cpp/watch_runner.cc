@@ -137,6 +137,8 @@ void WatchRunner::ReadCache() {
   Log({Kind::kCache, Level::kInfo,
        absl::StrCat("begins with version ", cached_.snapshot->version, " of ", options_.source,
                     " from ", EscapeForDisplay(disk_->path()))});
+  Log({Kind::kStale, Level::kWarning,
+       absl::StrCat("what is held of ", options_.source, " comes from the disk: it may be out of date")});
 }
 
 WatchRunner::~WatchRunner() {
@@ -289,8 +291,9 @@ void WatchRunner::OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) {
 void WatchRunner::OnStale(absl::Duration silence) {
   {
     MutexLock lock(&mu_);
+    // What was heard since it was told settled nothing; and where nothing is held nothing is stale.
+    if (stale_ || held_.snapshot == nullptr) return;
     stale_ = true;
-    if (std::exchange(told_stale_, true)) return;  // what was heard since settled nothing
   }
   Log({Kind::kStale, Level::kWarning,
        absl::StrCat("nothing was heard for ",
@@ -321,7 +324,6 @@ void WatchRunner::Settle() {
     MutexLock lock(&mu_);
     settled_ = true;
     was_stale = std::exchange(stale_, false);
-    told_stale_ = false;
     changed_.NotifyAll();
   }
   if (!was_stale) return;

@@ -100,7 +100,6 @@ class WatchRunner final : private WatchObserver {
   bool heard_ ABSL_GUARDED_BY(mu_) = false;  // a message came since the worker looked
   bool settled_ ABSL_GUARDED_BY(mu_) = false;
   bool stale_ ABSL_GUARDED_BY(mu_) = false;
-  bool told_stale_ ABSL_GUARDED_BY(mu_) = false;
   bool over_ ABSL_GUARDED_BY(mu_) = false;  // the follower is done
   bool closed_ ABSL_GUARDED_BY(mu_) = false;
   Status end_ ABSL_GUARDED_BY(mu_);             // with what the watch ended by itself

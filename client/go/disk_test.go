@@ -112,6 +112,9 @@ func TestProgramStartsWithTheCopyWhileTheServerIsAway(t *testing.T) {
 		told := make(chan bool, 10)
 		w := s.watch(WithCacheDir(directory), option, OnStale(func(stale bool) { told <- stale }))
 		expectFiles(t, w.Current(), two)
+		if !await(t, "staleness", told) {
+			t.Error("told that it is fresh")
+		}
 		if change := expectChange(t, got, two); !change.FromCache || change.Old != nil {
 			t.Errorf("the change is %+v", change)
 		}

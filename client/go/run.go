@@ -34,6 +34,10 @@ func (w *Watch) publish(change func(*watchState)) {
 // run follows the source until the watch is closed or an error ends it.
 func (w *Watch) run() {
 	w.callsProgram()
+	if w.state.Load().stale {
+		w.options.log.Warn("stale", "version", w.assembler.held.Version(), "why", "it comes from the cache directory")
+		w.options.onStale(true)
+	}
 	patience := missedHeartbeats * w.options.heartbeat
 	w.staleness = time.NewTimer(patience)
 	defer w.staleness.Stop()
@@ -80,7 +84,7 @@ func (w *Watch) follow(conn *grpc.ClientConn, patience time.Duration) (silent bo
 		reading.Wait()
 		w.outcomes.disconnected()
 	}()
-	// The copy may be stale already, but a new stream is given its time.
+	// The copy may be stale already, or there is none, but a new stream is given its time.
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
 	for {
@@ -174,7 +178,7 @@ func waitingFor(message *pb.WatchResponse) string {
 }
 
 func (w *Watch) becomeStale() {
-	if w.state.Load().stale {
+	if state := w.state.Load(); state.stale || state.held == nil {
 		return
 	}
 	w.publish(func(state *watchState) { state.stale = true })

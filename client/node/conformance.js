@@ -84,7 +84,7 @@ async function onClose() {
   print({ event: 'closed' });
 }
 
-commands.on('close', onClose);
+commands.on('close', () => void onClose());
 commands.on('line', (line) => {
   if (line === 'current') print({ event: 'current', version: watch.current?.version ?? null, stale: watch.stale });
   if (line === 'close') void onClose();

@@ -105,11 +105,6 @@ class Driver:
                 raise DriverError(self._broken)
             return [line for line in self._lines if line["event"] != "disconnected"]
 
-    def drop(self, events):
-        """Forgets the lines of these events that have come so far."""
-        with self._arrived:
-            self._lines = [line for line in self._lines if line["event"] not in events]
-
     def wait_exit(self, deadline):
         """The exit code; fails if the process goes on for longer."""
         try:

@@ -202,7 +202,6 @@ class Watch:
         self._failure = None  # (code, message) of the end
         self._why = "nothing was heard of the server"
         self._stale = False
-        self._told_stale = False
         self._waiting = []  # changes: (old, new)
         self._delivered = None
         self._decision = None  # (number of the content, outcome, reason)
@@ -245,10 +244,10 @@ class Watch:
         with self._changed:
             self._changed.wait_for(lambda: self._settled or self._failure or self._closed, seconds)
             held = self._assembler.held
+            if self._failure and not self._settled and not wrong("copy-settles-at-end"):
+                return ": ".join(self._failure)
             if held is not None:
                 return held.header.version, not self._settled and not wrong("cache-not-stale")
-            if self._failure:
-                return ": ".join(self._failure)
             return "no" if wrong("wait-says-nothing") else f"the deadline has passed: {self._why}"
 
     def current(self):
@@ -428,15 +427,17 @@ class Watch:
         if time.monotonic() - self._heard < self._silence or wrong("never-stale"):
             return
         with self._changed:
-            if self._told_stale and not wrong("stale-again-and-again"):
+            if self._stale and not wrong("stale-again-and-again"):
                 return
-            self._told_stale = self._stale = True
+            if self._assembler.held is None and not wrong("nothing-is-stale"):
+                return
+            self._stale = True
             if wrong("copy-dropped-when-stale"):
                 self._assembler.held = None
         say("stale")
 
     def _see_fresh(self):
-        was, self._told_stale, self._stale = self._told_stale, False, False
+        was, self._stale = self._stale, False
         if was and not wrong("never-fresh"):
             say("fresh")
 
@@ -487,6 +488,8 @@ class Watch:
                 if held is None or held.number != number or wrong("not-reported"):
                     continue
                 place = ("" if wrong("not-reported-again") else self._watch_id, number, held.header.version)
+                if wrong("moved-unreported") and self._reported and place[:2] == self._reported[:2]:
+                    continue
                 if place == self._reported:
                     continue
             raw = reason.encode()
@@ -533,7 +536,10 @@ class Watch:
         missing = list(copy.snapshot.missing_globs)
         self._assembler.hold(copy.header, files, missing, from_cache=not wrong("not-from-cache"))
         self._assembler.token = "" if wrong("cache-without-token") else copy.header.resume_token
-        self._stale = not wrong("cache-not-stale")
+        if not wrong("cache-not-stale"):
+            self._stale = True
+            if not wrong("cache-stale-untold"):
+                say("stale")
         self._settled = wrong("cache-settles")
         self._queue(self._assembler.held)
 

@@ -341,10 +341,6 @@ class Story:
         early = [line for line in self._driver.left() if line["event"] == argument]
         _needs(not early, f"it came too early: {early}")
 
-    def _do_forget(self, argument):
-        """These lines do not count if they have come so far."""
-        self._driver.drop(argument)
-
     def _do_current(self, argument):
         """current() answers.
 

@@ -181,13 +181,20 @@ impl Follower {
         let mut event = pin!(event);
         loop {
             let stale_at = self.last_heard + self.stale_after;
-            let told = self.shared.state.borrow().stale;
-            let until = if told { deadline } else { deadline.min(stale_at) };
+            let may_become_stale = {
+                let state = self.shared.state.borrow();
+                state.held.is_some() && !state.stale
+            };
+            let until = if may_become_stale {
+                deadline.min(stale_at)
+            } else {
+                deadline
+            };
             if let Ok(happened) = timeout_at(until, event.as_mut()).await {
                 return Some(happened);
             }
             let now = Instant::now();
-            if !told && now >= stale_at {
+            if may_become_stale && now >= stale_at {
                 self.shared.state.send_modify(|state| state.stale = true);
                 tracing::warn!(source = %self.shared.source, "stale: nothing was heard for {:?}", now - self.last_heard);
                 if let Some(on_stale) = &mut self.on_stale {

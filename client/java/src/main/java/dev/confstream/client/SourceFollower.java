@@ -192,8 +192,8 @@ final class SourceFollower {
    */
   private void awaitSilence() {
     if (silenceTimer != null) silenceTimer.cancel(false);
-    if (stream == null && state.stale()) return;
-    long heard = state.stale() ? stream.heardNanos : heardNanos;
+    if (stream == null && !mayBecomeStale()) return;
+    long heard = mayBecomeStale() ? heardNanos : stream.heardNanos;
     long left = heard + staleAfterNanos - System.nanoTime();
     silenceTimer = after(Math.max(left, 0), this::checkSilence);
   }
@@ -201,7 +201,7 @@ final class SourceFollower {
   private void checkSilence() {
     if (!state.isGoingOn()) return;
     long now = System.nanoTime();
-    if (!state.stale() && now - heardNanos >= staleAfterNanos) {
+    if (mayBecomeStale() && now - heardNanos >= staleAfterNanos) {
       state.setStale(true);
       log.log(
           Level.WARNING,
@@ -215,6 +215,10 @@ final class SourceFollower {
     } else {
       awaitSilence();
     }
+  }
+
+  private boolean mayBecomeStale() {
+    return state.held() != null && !state.stale();
   }
 
   private static String seconds(long nanos) {
