@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs every command and example of README.md and docs/grpcurl.md as a reader would, against a server that serves
+"""Runs every command and example of the documents for users as a reader would, against a server that serves
 `demo`.
 
 A command succeeds if it exits with 0 and prints what it should; one that goes on for ever, if it prints that, and is
@@ -18,12 +18,14 @@ import tempfile
 import time
 
 REPOSITORY = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", ".."))
-DOCUMENTS = ("README.md", "docs/grpcurl.md")
+DOCUMENTS = ("README.md", "docs/clients.md", "docs/grpcurl.md")
 SECONDS = 60.0
 
 # Commands that are not run here, and the line elsewhere that sees to them.
 ELSEWHERE = {
     r"\./dev test\b": (".ci/run", "step ./dev test"),
+    r"\./dev clients\b": (".ci/run", "step ./dev clients"),
+    r"\./dev interop\b": (".ci/run", "step ./dev interop"),
     r"\./dev serve\b": ("tests/interop/documents.py", '["./dev", "serve",'),  # it serves these examples
     r"go install \S*grpcurl\S*": ("tests/interop/run", "go install"),
 }
@@ -35,7 +37,6 @@ ENDLESS = (
     r"^confstreamd ",
     r"^python3? ",
 )
-SILENT = (r"^protoc ",)
 # What the output must have in it; the first pattern that the command has counts.
 EXPECTED = (
     (r"source\": \"absent", r"there is no source"),
@@ -100,12 +101,17 @@ class Reader:
             script += f'\nprintf "%s" "${command.split("=")[0]}"'
         output = self._run(["bash", "-c", script], is_endless(command))
         expected = next(result for pattern, result in EXPECTED if re.search(pattern, command))
-        silent = any(re.search(pattern, command) for pattern in SILENT)
-        if not silent and not re.search(expected, output, re.MULTILINE):
+        if not re.search(expected, output, re.MULTILINE):
             raise Failed(f"its output has no /{expected}/: {output}")
 
     def run_python(self, lines):
-        """Runs an example in Python, with stubs made as the document says."""
+        """Runs an example in Python: of the client, or with stubs made as the document says."""
+        if any("confstream_client" in line for line in lines):
+            python = os.path.join(REPOSITORY, "client", "python", ".venv", "bin", "python")
+            output = self._run([python, "-u", "-c", "\n".join(lines)], True)
+            if "greeting.yaml" not in output:
+                raise Failed(f"it printed: {output}")
+            return
         stubs = os.path.join(self._directory, "stubs")
         os.makedirs(stubs, exist_ok=True)
         subprocess.run(

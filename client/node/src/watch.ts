@@ -297,7 +297,7 @@ export class Watch implements AsyncIterable<Change> {
         this.#take(message, first);
         first = false;
       }
-      error = new ConfstreamError('OK', 'the server ended the stream');
+      error = new ConfstreamError('UNAVAILABLE', 'the server ended the stream');
     } catch (failure) {
       error = failure instanceof ConfstreamError ? failure : fromGrpc(failure);
     } finally {

@@ -125,7 +125,7 @@ impl Follower {
                         return status;
                     }
                 }
-                Some(Ok(None)) => return Status::new(Code::Ok, "the server ended the stream"),
+                Some(Ok(None)) => return Status::unavailable("the server ended the stream"),
                 Some(Err(status)) => return status,
                 None => return silence(self),
             }

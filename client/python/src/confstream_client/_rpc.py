@@ -20,7 +20,7 @@ def ended_with(code: grpc.StatusCode | None, details: str | None, metadata: Meta
     """Return the end of a call with this status and this trailing metadata."""
     code = code or grpc.StatusCode.UNKNOWN
     if code is grpc.StatusCode.OK:
-        details = details or "the server ended the stream"
+        return Ended(grpc.StatusCode.UNAVAILABLE, "the server ended the stream", 0.0)
     return Ended(code, details or "", _retry_after(metadata or ()))
 
 

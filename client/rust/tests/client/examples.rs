@@ -11,7 +11,7 @@ use crate::support::*;
 
 /// Cargo builds examples before tests.
 fn example(name: &str) -> Command {
-    let tests = PathBuf::from(std::env::current_exe().unwrap());
+    let tests = std::env::current_exe().unwrap();
     let mut command = Command::new(tests.parent().unwrap().parent().unwrap().join("examples").join(name));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command

@@ -293,7 +293,10 @@ final class SourceFollower {
     @Override
     public void onClose(Status status, Metadata trailers) {
       if (!isCurrent()) return;
-      Status told = status.isOk() ? status.withDescription("the server ended the stream") : status;
+      Status told =
+          status.isOk()
+              ? Status.UNAVAILABLE.withDescription("the server ended the stream")
+              : status;
       disconnected(told, retryDelay(status, trailers));
     }
 

@@ -83,11 +83,11 @@ public final class Watch implements AutoCloseable {
    * Returns at once if that was so before.
    *
    * @param timeout the longest time to wait
-   * @return the newest snapshot. If the time is over, or the watch has ended, before the server has
-   *     settled anything: the copy from disk, if there is one; {@link #stale} is true then
+   * @return the newest snapshot. If the time is over before the server has settled anything: the
+   *     copy from disk, if there is one; {@link #stale} is true then
    * @throws TimeoutException if there is no copy; it says what kept the client waiting
-   * @throws StatusRuntimeException if there is no copy, and the watch has ended with that error
-   * @throws IllegalStateException if there is no copy, and the watch is closed
+   * @throws StatusRuntimeException if the watch has ended with that error before
+   * @throws IllegalStateException if the watch was closed before
    * @throws InterruptedException if the thread is interrupted
    */
   public Snapshot await(Duration timeout) throws InterruptedException, TimeoutException {

@@ -76,9 +76,10 @@ final class WatchState {
         left = deadline - System.nanoTime()) {
       TimeUnit.NANOSECONDS.timedWait(this, left);
     }
-    if (held != null) return held;
+    if (settled) return held;
     if (ended != null) throw ended.asRuntimeException();
     if (closed) throw new IllegalStateException("the watch is closed");
+    if (held != null) return held;
     throw new TimeoutException(
         "source %s is not there after %s: %s".formatted(source, timeout, waitingFor));
   }

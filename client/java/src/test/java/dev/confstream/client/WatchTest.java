@@ -12,6 +12,7 @@ import dev.confstream.v1.WatchRequest;
 import dev.confstream.v1.WatchResponse;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -218,7 +219,7 @@ class WatchTest {
     Watch watch = watch();
     server.nextStream().send(Messages.snapshot(1, ONE)).send(Messages.inSync(2)).end(Status.OK);
     recorder.nextChange();
-    recorder.expectEvent("disconnected OK");
+    recorder.expectEvent("disconnected UNAVAILABLE");
     ScriptedServer.Stream second = server.nextStream();
     assertEquals("token-2", second.request.getResumeToken());
     second.end(Status.CANCELLED);
@@ -490,10 +491,16 @@ class WatchTest {
 
   @Test
   void slowCallbackIsReportedForTheVersionThatItTook() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
     CountDownLatch go = new CountDownLatch(1);
-    Watch watch = client.watch("demo", recorder.options().onChange(c -> go.await()).build());
+    ChangeListener slow =
+        change -> {
+          begun.countDown();
+          go.await();
+        };
+    Watch watch = client.watch("demo", recorder.options().onChange(slow).build());
     ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
-    settled(watch);
+    begun.await();
     stream.send(Messages.snapshot(2, TWO));
     awaitVersion(watch, 2);
     go.countDown();
@@ -606,7 +613,8 @@ class WatchTest {
     try (Watch watch = client.watch("demo", options)) {
       server.nextStream().send(Messages.snapshot(1, ONE));
       settled(watch);
-    } // waits for what is being written
+      awaitCopy();
+    }
     try (Watch next = client.watch("demo", options)) {
       assertEquals(1, next.current().orElseThrow().version());
     }
@@ -756,6 +764,16 @@ class WatchTest {
     server.nextStream().end(Status.UNAVAILABLE);
     server.nextStream().send(Messages.snapshot(1, ONE));
     assertEquals(1, recorder.nextChange().newSnapshot().version());
+  }
+
+  private void awaitCopy() throws Exception {
+    for (long end = System.nanoTime() + PATIENCE.toNanos(); System.nanoTime() < end; ) {
+      try (var files = Files.list(directory)) {
+        if (files.anyMatch(file -> file.toString().endsWith(".snapshot"))) return;
+      }
+      Thread.sleep(5);
+    }
+    throw new AssertionError("no copy is written");
   }
 
   private static void awaitVersion(Watch watch, long version) {
