@@ -306,6 +306,8 @@ class Watch:
                 if wrong("copy-dropped-at-end"):
                     self._assembler.held = None
             delay = self._delay(asked)
+            if code == "OK" and not wrong("ok-is-told"):
+                code = "UNAVAILABLE"
             say("disconnected", code=code, retry_ms=round(delay * 1000))
             end = time.monotonic() + (0 if wrong("comes-back-at-once") else delay)
             while True:
