@@ -92,7 +92,7 @@ absl::Status OutcomeReporter::Send(const Place& place, const Decision& decision)
     if (stopped_) return absl::CancelledError("the watch was closed");
     calls_.insert(&context);
   }
-  const absl::Status sent = FromGrpcStatus(stub->ReportOutcome(&context, request, &response));
+  absl::Status sent = FromGrpcStatus(stub->ReportOutcome(&context, request, &response));
   MutexLock lock(&mu_);
   calls_.erase(&context);
   if (sent.ok() && place_ == place) reported_ = place;

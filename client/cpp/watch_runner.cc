@@ -138,7 +138,8 @@ void WatchRunner::ReadCache() {
        absl::StrCat("begins with version ", cached_.snapshot->version, " of ", options_.source,
                     " from ", EscapeForDisplay(disk_->path()))});
   Log({Kind::kStale, Level::kWarning,
-       absl::StrCat("what is held of ", options_.source, " comes from the disk: it may be out of date")});
+       absl::StrCat("what is held of ", options_.source,
+                    " comes from the disk: it may be out of date")});
 }
 
 WatchRunner::~WatchRunner() {
