@@ -19,6 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
 
 constexpr int64_t kMaxBytes = 1000;
 
@@ -125,10 +126,16 @@ TEST_F(DiskCopyTest, ANewVersionReplacesTheFileAndLeavesNothingElse) {
 }
 
 TEST_F(DiskCopyTest, WhatAKilledWriterLeftIsClearedAwayAndWhatIsOfOthersStays) {
-  WriteFile(copy_.path() + ".0123.tmp", "half");
-  WriteFile(directory_.Path("application.e3b0c44298fc1c14.snapshot.0123.tmp"), "of another");
+  const std::string others = directory_.Path("application.e3b0c44298fc1c14.snapshot.0123.tmp");
+  for (const std::string& path : {copy_.path() + ".0123.tmp", others}) {
+    WriteFile(path, "half");
+    std::filesystem::last_write_time(
+        path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+  }
+  WriteFile(copy_.path() + ".4567.tmp", "of one that writes now");
   ASSERT_TRUE(copy_.Read().ok());
-  EXPECT_THAT(Names(), ElementsAre("application.e3b0c44298fc1c14.snapshot.0123.tmp"));
+  EXPECT_THAT(Names(), UnorderedElementsAre("app.e3b0c44298fc1c14.snapshot.4567.tmp",
+                                            "application.e3b0c44298fc1c14.snapshot.0123.tmp"));
 }
 
 TEST_F(DiskCopyTest, NoCopyIsNoError) {

@@ -206,6 +206,44 @@ TEST(SnapshotAssemblerTest, AVersionThatDoesNotIncreaseIsRefusedWithinAStreamOnl
   EXPECT_TRUE(TakeAll(&assembler, SnapshotOf(other_epoch)).ok());
 }
 
+TEST(SnapshotAssemblerTest, AHeartbeatDoesNotGoBackEither) {
+  SnapshotAssembler assembler;
+  ASSERT_TRUE(TakeAll(&assembler, SnapshotOf(VersionWith(5, {{"a", "1"}}))).ok());
+  ASSERT_TRUE(assembler.Take(HeartbeatAt(VersionWith(9, {}), true)).ok());
+  EXPECT_EQ(TakeAll(&assembler, SnapshotOf(VersionWith(7, {{"a", "2"}}))).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(assembler.Take(HeartbeatAt(VersionWith(8, {}), true)).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(assembler.Take(HeartbeatAt(VersionWith(-1, {}), true)).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(assembler.held()->header.version(), 9);
+}
+
+TEST(SnapshotAssemblerTest, AStreamWithoutATokenOwesTheContent) {
+  const ScriptedVersion one = VersionWith(1, {{"a", "1"}}), two = VersionWith(2, {{"a", "2"}});
+  SnapshotAssembler assembler;
+  ASSERT_TRUE(TakeAll(&assembler, SnapshotOf(one)).ok());
+  assembler.ForgetToken();
+  assembler.BeginStream();
+  EXPECT_EQ(assembler.Take(HeartbeatAt(two, true)).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(assembler.Take(DeltaOf(one, two)).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(assembler.resume_token(), "");
+  EXPECT_TRUE(TakeAll(&assembler, SnapshotOf(two)).ok());
+}
+
+TEST(SnapshotAssemblerTest, NamesAreBoundedToo) {
+  v1::WatchResponse message = SnapshotOf(VersionWith(1, {{"a", ""}})).front();
+  message.set_more_fragments(true);
+  SnapshotAssembler assembler(1000);
+  absl::Status taken;
+  for (int i = 0; i < 70 && taken.ok(); ++i) {
+    message.mutable_snapshot()->mutable_files(0)->set_path(
+        absl::StrCat(100 + i, std::string(1 << 20, 'x')));
+    taken = assembler.Take(message).status();
+  }
+  EXPECT_EQ(taken.code(), absl::StatusCode::kResourceExhausted) << taken;
+}
+
 TEST(SnapshotAssemblerTest, MoreThanTheBoundIsRefused) {
   ScriptedVersion version = VersionWith(1, {{"a", std::string(60, 'x')}, {"b", "0123456789"}});
   SnapshotAssembler exact(70), one_less(69);

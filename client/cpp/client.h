@@ -122,6 +122,7 @@ struct Event {
     kStartedOver,   // what the server sent contradicts itself, or is too large: thrown away
     kEnded,         // the watch ended by itself with `code`: nothing more will come
     kCache,         // the copy on disk was taken, or something is wrong with it
+    kRejected,      // on_change failed with a version
     kReport,        // the server could not be told what became of a version
   };
   enum class Level { kInfo, kWarning, kError };

@@ -25,9 +25,7 @@ namespace {
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 constexpr char kUnfinished[] = ".tmp";
-
-// What a copy may have besides content: paths, digests and the like.
-constexpr int64_t kMostOverheadBytes = int64_t{64} << 20;
+constexpr time_t kLeftoverSeconds = 600;
 
 // 16 hex digits for the set of globs, whatever their order.
 std::string ViewName(std::vector<std::string> path_globs) {
@@ -83,8 +81,10 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> DiskCopy::Read() const {
   for (std::filesystem::directory_iterator it(directory_, ignored), end; !ignored && it != end;
        it.increment(ignored)) {
     const std::string name = it->path().filename().string();
-    // If its writer lives after all, it tries again with the next version.
-    if (absl::StartsWith(name, absl::StrCat(name_, ".")) && absl::EndsWith(name, kUnfinished)) {
+    // One that is young may be another program's, which writes it now.
+    struct stat st {};
+    if (absl::StartsWith(name, absl::StrCat(name_, ".")) && absl::EndsWith(name, kUnfinished) &&
+        stat(it->path().c_str(), &st) == 0 && time(nullptr) - st.st_mtime > kLeftoverSeconds) {
       unlink(it->path().c_str());
     }
   }
@@ -94,7 +94,7 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> DiskCopy::Read() const {
   if (!fd.valid() && errno == ENOENT) return nullptr;
   struct stat st {};
   if (!fd.valid() || fstat(fd.get(), &st) != 0) return FileError("open", path());
-  if (st.st_size - kMostOverheadBytes > max_bytes_) {
+  if (st.st_size - SnapshotAssembler::kMostOverheadBytes > max_bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat("it has ", st.st_size, " bytes, and ",
                                                      max_bytes_, " bytes are taken at most"));
   }

@@ -12,6 +12,8 @@ namespace {
 
 using v1::WatchResponse;
 
+constexpr int64_t kOverheadOfFile = 200;  // what a file takes besides its content, path and type
+
 bool IsData(const WatchResponse& message) { return message.has_snapshot() || message.has_delta(); }
 
 const std::string& ViewDigest(const WatchResponse& message) {
@@ -38,12 +40,14 @@ std::string DigestOf(const std::vector<ReceivedFile>& files) {
 void SnapshotAssembler::Hold(std::shared_ptr<const ReceivedSnapshot> snapshot) {
   held_ = std::move(snapshot);
   resume_token_ = held_->header.resume_token();
+  stands_ = true;
 }
 
 void SnapshotAssembler::BeginStream() {
   pending_.reset();
   stream_epoch_.clear();
   stream_version_ = 0;
+  stands_ = held_ != nullptr && !resume_token_.empty();
 }
 
 absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Take(
@@ -54,10 +58,10 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Take(
       return Nonsense(pending_->snapshot.header, "another message came between its fragments");
     }
     if (message.has_heartbeat() && message.in_sync() && message.header().version() != 0 &&
-        held_ == nullptr) {
+        !stands_) {
       return Nonsense(message.header(), "it is called in sync, but was never sent");
     }
-    MoveOn(message.header());
+    if (absl::Status moved = MoveOn(message.header()); !moved.ok()) return moved;
     return nothing;
   }
 
@@ -85,7 +89,7 @@ absl::Status SnapshotAssembler::BeginVersion(const WatchResponse& message) {
   pending.kind = message.event_case();
   if (message.has_delta()) {
     pending.base_version = message.delta().base_version();
-    if (held_ == nullptr || held_->header.version() != pending.base_version) {
+    if (!stands_ || held_->header.version() != pending.base_version) {
       return Nonsense(header, absl::StrCat("it is a delta against version ", pending.base_version,
                                            ", which is not the one held"));
     }
@@ -112,10 +116,14 @@ absl::Status SnapshotAssembler::CheckContinues(const WatchResponse& message) con
 absl::Status SnapshotAssembler::AddFile(const v1::ConfigFile& part) {
   const v1::ResponseHeader& header = pending_->snapshot.header;
   const std::vector<ReceivedFile>& files = pending_->snapshot.files;
-  const std::string shown = EscapeForDisplay(part.path());
+  const auto shown = [&part] { return EscapeForDisplay(part.path()); };
 
   pending_->bytes += static_cast<int64_t>(part.content().size());
-  if (pending_->bytes > max_bytes_) {
+  if (!pending_->partial.has_value()) {
+    pending_->overhead +=
+        kOverheadOfFile + static_cast<int64_t>(part.path().size() + part.content_type().size());
+  }
+  if (pending_->bytes > max_bytes_ || pending_->overhead > kMostOverheadBytes) {
     return absl::ResourceExhaustedError(absl::StrCat(Name(header), " has more than the ",
                                                      max_bytes_, " bytes that this client takes"));
   }
@@ -124,28 +132,28 @@ absl::Status SnapshotAssembler::AddFile(const v1::ConfigFile& part) {
     if (part.path() != partial.path() || part.size_bytes() != partial.size_bytes() ||
         part.digest() != partial.digest() ||
         part.content_offset() != static_cast<int64_t>(partial.content().size())) {
-      return Nonsense(
-          header, absl::StrCat("after byte ", partial.content().size(), " of file `",
-                               EscapeForDisplay(partial.path()), "` comes something else (`", shown,
-                               "` from byte ", part.content_offset(), ")"));
+      return Nonsense(header,
+                      absl::StrCat("after byte ", partial.content().size(), " of file `",
+                                   EscapeForDisplay(partial.path()), "` comes something else (`",
+                                   shown(), "` from byte ", part.content_offset(), ")"));
     }
     partial.mutable_content()->append(part.content());
   } else {
     if (part.path().empty()) return Nonsense(header, "a file without a path");
     if (!files.empty() && part.path() <= files.back().path) {
-      return Nonsense(header, absl::StrCat("file `", shown, "` comes after `",
+      return Nonsense(header, absl::StrCat("file `", shown(), "` comes after `",
                                            EscapeForDisplay(files.back().path), "`"));
     }
     if (part.content_offset() != 0) {
       return Nonsense(header,
-                      absl::StrCat("file `", shown, "` begins at byte ", part.content_offset()));
+                      absl::StrCat("file `", shown(), "` begins at byte ", part.content_offset()));
     }
     pending_->partial = part;
   }
 
   const int64_t received = static_cast<int64_t>(pending_->partial->content().size());
   if (received > pending_->partial->size_bytes()) {
-    return Nonsense(header, absl::StrCat("file `", shown, "` is longer than its ",
+    return Nonsense(header, absl::StrCat("file `", shown(), "` is longer than its ",
                                          pending_->partial->size_bytes(), " bytes"));
   }
   if (received < pending_->partial->size_bytes()) return absl::OkStatus();
@@ -209,6 +217,7 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Finis
   stream_epoch_ = snapshot.header.epoch();
   stream_version_ = snapshot.header.version();
   resume_token_ = snapshot.header.resume_token();
+  stands_ = true;
   held_ = std::make_shared<const ReceivedSnapshot>(std::move(snapshot));
   pending_.reset();
   return held_;
@@ -233,16 +242,23 @@ absl::Status SnapshotAssembler::ApplyDelta() {
   return absl::OkStatus();
 }
 
-void SnapshotAssembler::MoveOn(const v1::ResponseHeader& header) {
-  // Without content a token would claim what this client does not have.
-  if (held_ == nullptr || header.version() == 0 || header.resume_token().empty()) return;
+absl::Status SnapshotAssembler::MoveOn(const v1::ResponseHeader& header) {
+  if (header.version() < 0) return Nonsense(header, "versions begin at 1");
+  // Unless the server knows what is held, a token would claim what this client does not have.
+  if (!stands_ || header.version() == 0 || header.resume_token().empty()) return absl::OkStatus();
+  if (header.epoch() == stream_epoch_ && header.version() < stream_version_) {
+    return Nonsense(header, absl::StrCat("version ", stream_version_, " came before it"));
+  }
+  stream_epoch_ = header.epoch();
+  stream_version_ = header.version();
   resume_token_ = header.resume_token();
   if (header.epoch() == held_->header.epoch() && header.version() == held_->header.version()) {
-    return;
+    return absl::OkStatus();
   }
   auto moved = std::make_shared<ReceivedSnapshot>(*held_);
   moved->header = header;
   held_ = std::move(moved);
+  return absl::OkStatus();
 }
 
 }  // namespace confstream

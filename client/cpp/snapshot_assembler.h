@@ -28,6 +28,9 @@ class SnapshotAssembler {
  public:
   static constexpr int64_t kDefaultMaxBytes = int64_t{1} << 30;
 
+  // For the names and types of a version's files, besides max_bytes for their content.
+  static constexpr int64_t kMostOverheadBytes = int64_t{64} << 20;
+
   // Refuses versions with more than `max_bytes` of content, whatever the server says.
   explicit SnapshotAssembler(int64_t max_bytes = kDefaultMaxBytes) : max_bytes_(max_bytes) {}
 
@@ -59,6 +62,7 @@ class SnapshotAssembler {
     v1::WatchResponse::EventCase kind;
     int64_t base_version = 0;  // of a delta
     int64_t bytes = 0;
+    int64_t overhead = 0;       // of its files' names
     ReceivedSnapshot snapshot;  // of a delta: its changed files
     std::set<std::string> removed_paths;
 
@@ -74,14 +78,16 @@ class SnapshotAssembler {
   absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> FinishVersion(
       const v1::WatchResponse& message);
   absl::Status ApplyDelta();
-  void MoveOn(const v1::ResponseHeader& header);
+  absl::Status MoveOn(const v1::ResponseHeader& header);
 
   const int64_t max_bytes_;
   std::shared_ptr<const ReceivedSnapshot> held_;
   std::string resume_token_;
   std::optional<Pending> pending_;
 
-  // The last version completed on this stream; epoch empty if none was.
+  // The server knows on this stream what is held: it was given its token, or has sent it.
+  bool stands_ = false;
+  // The last version of which this stream told; epoch empty if it told of none.
   std::string stream_epoch_;
   int64_t stream_version_ = 0;
 };

@@ -137,8 +137,10 @@ absl::Status SourceWatch::Take(const v1::WatchResponse& message) {
   }
   stream_in_sync_ = message.in_sync();
   const bool content = message.has_snapshot() || message.has_delta();
-  if (!content && assembler_.held() != nullptr) {
-    observer_->OnPosition(message.header(), assembler_.held());
+  const auto& held = assembler_.held();
+  if (!content && held != nullptr && held->header.version() == message.header().version() &&
+      held->header.epoch() == message.header().epoch()) {
+    observer_->OnPosition(held);
   }
   if (*taken != nullptr) {
     backoff_.Reset();

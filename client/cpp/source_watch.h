@@ -31,11 +31,10 @@ class WatchObserver {
   virtual void OnConnected(const std::string& /*watch_id*/) {}
   // A snapshot is complete and its digest checked. It replaces the one before.
   virtual void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& snapshot) = 0;
-  // A message came that brings no content; `held` is what is held, under the header that it has by
-  // now. Called first for every such message, those included whose event this client does not know;
-  // not while nothing is held.
-  virtual void OnPosition(const v1::ResponseHeader& /*header*/,
-                          const std::shared_ptr<const ReceivedSnapshot>& /*held*/) {}
+  // A message came that brings no content, and says that `held`, which is what is held, stands for
+  // the version of its header by now. Called first for every such message, those included whose
+  // event this client does not know.
+  virtual void OnPosition(const std::shared_ptr<const ReceivedSnapshot>& /*held*/) {}
   // The state of the source. `header` says up to which version the stream is complete.
   virtual void OnStatus(const v1::ResponseHeader& /*header*/, const v1::SourceStatus& /*status*/) {}
   // Nothing happened; with `in_sync`, what is held is current.

@@ -264,9 +264,8 @@ void WatchRunner::OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& rece
   Settle();
 }
 
-void WatchRunner::OnPosition(const v1::ResponseHeader& header,
-                             const std::shared_ptr<const ReceivedSnapshot>& received) {
-  reporter_->MoveTo(header);
+void WatchRunner::OnPosition(const std::shared_ptr<const ReceivedSnapshot>& received) {
+  reporter_->MoveTo(received->header);
   MutexLock lock(&mu_);
   if (held_.received != received) held_ = ToVersion(received);
   heard_ = true;
@@ -369,6 +368,11 @@ void WatchRunner::Deliver(Version version, bool from_cache) {
     if (closed_) return;
   }
   outcome_ = CallOnChange({delivered_.snapshot, version.snapshot, from_cache});
+  if (!outcome_.ok()) {
+    Log({Kind::kRejected, Level::kWarning,
+         absl::StrCat("version ", version.snapshot->version, " of ", options_.source,
+                      " was rejected: ", EscapeForDisplay(outcome_.message()))});
+  }
   delivered_ = std::move(version);
   if (disk_ != nullptr && !from_cache && outcome_.ok()) {
     if (absl::Status kept = disk_->Write(*delivered_.received); !kept.ok()) {

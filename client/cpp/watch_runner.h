@@ -62,8 +62,7 @@ class WatchRunner final : private WatchObserver {
   void Follow();
   void OnConnected(const std::string& watch_id) override;
   void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& received) override;
-  void OnPosition(const v1::ResponseHeader& header,
-                  const std::shared_ptr<const ReceivedSnapshot>& received) override;
+  void OnPosition(const std::shared_ptr<const ReceivedSnapshot>& held) override;
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override;
   void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override;
   void OnStale(absl::Duration silence) override;

@@ -10,6 +10,15 @@ import (
 	pb "confstream.dev/go/confstream/v1"
 )
 
+const (
+	// What the names and types of a version's files may take, besides maxBytes for their content.
+	mostOverhead = 64 << 20
+	// What a file takes besides its content, path and type.
+	overheadOfFile = 200
+	// Room that is made for a file on the word of the server.
+	mostAnnounced = 1 << 20
+)
+
 // assembler puts the messages of one stream after another together into snapshots, and believes none unchecked:
 //
 //	for each stream:  a.begin(); the request has a.token
@@ -36,6 +45,7 @@ type pendingVersion struct {
 	base    int64 // of a delta
 	digest  string
 	bytes   int64  // size of its files
+	names   int64  // of their paths and types
 	files   []File // of a delta: those that changed
 	rest    int64  // how much of the last file has still to come
 	removed map[string]bool
@@ -65,8 +75,7 @@ func (a *assembler) take(message *pb.WatchResponse) (bool, error) {
 		if settles && !a.stands {
 			return false, nonsense(header, "it is called in sync, but was never sent")
 		}
-		a.moveOn(header)
-		return settles, nil
+		return settles, a.moveOn(header)
 	}
 
 	fragment := pendingVersion{header: header, delta: delta != nil, base: delta.GetBaseVersion()}
@@ -133,6 +142,10 @@ func (a *assembler) addFile(part *pb.ConfigFile) error {
 			return a.tooLarge(p.header)
 		}
 		p.bytes += p.rest
+		p.names += int64(len(path)+len(part.GetContentType())) + overheadOfFile
+		if p.names > mostOverhead {
+			return a.tooLarge(p.header)
+		}
 		p.files = append(p.files, File{
 			Path: path, Digest: part.GetDigest(), ContentType: part.GetContentType(),
 			LastChangedVersion: part.GetLastChangedVersion(),
@@ -152,7 +165,7 @@ func (a *assembler) addFile(part *pb.ConfigFile) error {
 		file.Content = content
 	} else {
 		if offset == 0 {
-			file.Content = make([]byte, 0, part.GetSizeBytes())
+			file.Content = make([]byte, 0, min(part.GetSizeBytes(), mostAnnounced))
 		}
 		file.Content = append(file.Content, content...)
 	}
@@ -197,21 +210,28 @@ func (a *assembler) finish(header *pb.ResponseHeader, missingGlobs []string) err
 }
 
 // moveOn takes note that what is held stands for another version, or on another stream, by now.
-func (a *assembler) moveOn(header *pb.ResponseHeader) {
+func (a *assembler) moveOn(header *pb.ResponseHeader) error {
+	if header.GetVersion() < 0 {
+		return nonsense(header, "versions begin at 1")
+	}
 	// Unless the server knows what is held, a token would claim what this client does not have.
 	if !a.stands || header.GetVersion() == 0 {
-		return
+		return nil
+	}
+	if header.GetEpoch() == a.epoch && header.GetVersion() < a.version {
+		return nonsense(header, "version %d came before it", a.version)
 	}
 	if token := header.GetResumeToken(); token != "" {
 		a.token = token
 	}
 	a.epoch, a.version = header.GetEpoch(), header.GetVersion()
 	if header.GetVersion() == a.held.Version() && header.GetEpoch() == a.held.Epoch() && a.watchID == a.held.watchID {
-		return
+		return nil
 	}
 	moved := *a.held
 	moved.header, moved.watchID, moved.fromCache = header, a.watchID, false
 	a.held = &moved
+	return nil
 }
 
 func (a *assembler) tooLarge(header *pb.ResponseHeader) error {

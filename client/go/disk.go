@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -37,7 +38,7 @@ func newDiskCopy(directory, source string, globs []string) (*diskCopy, error) {
 // read returns the copy, or nil if there is none. It is an error if it is not what this client would take from a server.
 func (d *diskCopy) read(source string, maxBytes int64) (*Snapshot, error) {
 	d.tidy()
-	data, err := os.ReadFile(d.path)
+	data, err := readRegular(d.path, maxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
@@ -59,6 +60,26 @@ func (d *diskCopy) read(source string, maxBytes int64) (*Snapshot, error) {
 	}
 	a.held.fromCache, a.held.watchID = true, ""
 	return a.held, nil
+}
+
+// readRegular reads a file, unless it is none, or has more bytes than a copy can have.
+func readRegular(path string, maxBytes int64) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO would hold the program up
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: it is no file", path)
+	}
+	if info.Size()-mostOverhead > maxBytes {
+		return nil, fmt.Errorf("%s: it has %d bytes, and at most %d are taken", path, info.Size(), maxBytes)
+	}
+	return io.ReadAll(file)
 }
 
 // write replaces the copy, so that whatever happens there is the old or the new one.

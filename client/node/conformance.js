@@ -31,7 +31,7 @@ function print(line) {
 }
 
 /** @param {import('@confstream/client').Change} change */
-async function onChange({ old, current }) {
+async function onChange({ old, current, fromCache }) {
   print({
     event: 'change',
     version: current.version,
@@ -39,7 +39,7 @@ async function onChange({ old, current }) {
     view_digest: current.viewDigest,
     files: Object.fromEntries([...current.files.values()].map((file) => [file.path, file.digest])),
     old_version: old?.version ?? null,
-    from_cache: current.fromCache,
+    from_cache: fromCache,
     missing_globs: current.missingGlobs,
   });
   await sleep(Number(flags.slow));

@@ -56,12 +56,21 @@ DAMAGES = {
     "a file missing": _half_of_the_files,
     "a fragment": _fragment,
     "text": lambda data, version: b"not a snapshot\n" * 20,
+    "a pipe": None,
+    "a tebibyte": None,
 }
 
 
 def write(path, version, damage=None):
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    if damage == "a pipe":
+        os.mkfifo(path, 0o600)
+        return
     data = serialized(version)
+    if damage == "a tebibyte":
+        with open(path, "wb") as file:
+            file.truncate(1 << 40)
+        return
     if damage is not None:
         damaged = DAMAGES[damage](data, version)
         assert damaged != data
@@ -71,10 +80,18 @@ def write(path, version, damage=None):
         file.write(data)
 
 
+def state_of(path):
+    """What changes if anybody touches the file."""
+    found = os.lstat(path)
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
+
+
 def problem_of(path, version):
     """What is wrong with the copy of `version` at `path`; None if nothing is."""
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)
+        if not os.path.isfile(path) or os.path.getsize(path) > 1 << 32:
+            return "it is what it was"  # not to be opened
         with open(path, "rb") as file:
             copy = pb.WatchResponse.FromString(file.read())
     except FileNotFoundError:

@@ -71,8 +71,10 @@ class Assembler:
         self._numbers = 0
         self._pending = None
         self._position = ("", 0)
+        self._stands = False
 
     def begin_stream(self):
+        self._stands = self.held is not None and self.token != ""
         if not wrong("fragments-kept"):
             self._pending = None
         if not wrong("epoch-ignored"):
@@ -101,6 +103,7 @@ class Assembler:
                 raise Nonsense("an event that nobody knows")
             if self._pending is not None and not wrong("interleaving-unchecked"):
                 raise Nonsense("something came between the fragments")
+            self._check_header(message, kind)
             if self.held is not None and message.header.version and message.header.resume_token:
                 self.token = self.token if wrong("header-not-moved") else message.header.resume_token
                 self._move(message.header)
@@ -108,6 +111,8 @@ class Assembler:
                 self.token = message.header.resume_token
             return self.held is not None and kind == "heartbeat" and wrong("heartbeat-is-change")
         event = getattr(message, kind)
+        if kind == "delta" and not self._stands and not wrong("in-sync-believed"):
+            raise Nonsense("a delta, but nothing to apply it to was sent")
         if wrong("unknown-enum-is-fatal") and message.reason > 3:
             raise Nonsense("a reason that nobody knows")
         identity = (kind, message.header.epoch, message.header.version, event.view_digest)
@@ -126,6 +131,19 @@ class Assembler:
             return False
         return self._complete(message, event)
 
+    def _check_header(self, message, kind):
+        header = message.header
+        if kind == "heartbeat" and message.in_sync and header.version and not (self._stands or wrong("in-sync-believed")):
+            raise Nonsense("in sync, but never sent")
+        if not header.version or not self._stands:
+            return
+        if wrong("heartbeat-goes-back"):
+            self._position = (header.epoch, header.version)
+        if header.version < 0 or (header.epoch == self._position[0] and header.version < self._position[1]):
+            raise Nonsense("the version goes back")
+        if not wrong("heartbeat-is-no-mark"):
+            self._position = (header.epoch, header.version)
+
     def _begin(self, message, kind, event, identity):
         header = message.header
         epoch, version = self._position
@@ -137,7 +155,7 @@ class Assembler:
             if self.held is None or (event.base_version != self.held.header.version and not wrong("base-unchecked")):
                 raise Nonsense("another base")
             files = {} if wrong("delta-is-all") else dict(self.held.files)
-        self._pending = {"identity": identity, "files": files, "partial": None, "bytes": 0, "last": ""}
+        self._pending = {"identity": identity, "files": files, "partial": None, "bytes": 0, "names": 0, "last": ""}
 
     def _add(self, part):
         pending, content = self._pending, part.content
@@ -148,6 +166,9 @@ class Assembler:
         if partial is None:
             if not part.path:
                 raise Nonsense("no path")
+            pending["names"] += len(part.path)
+            if pending["names"] > 1 << 25 and not wrong("names-unbounded"):
+                raise Nonsense("too many names")
             if part.path.encode() <= pending["last"].encode():
                 raise Nonsense("out of order")
             partial = pending["partial"] = {"path": part.path, "content": bytearray()}
@@ -187,6 +208,7 @@ class Assembler:
         if view_digest_of(files) != event.view_digest and not wrong("view-digest-unchecked"):
             raise Nonsense("the view digest")
         self._position = (message.header.epoch, message.header.version)
+        self._stands = True
         self.token = message.header.resume_token
         return self.hold(message.header, files, [] if wrong("missing-globs-lost") else list(event.missing_globs))
 
@@ -523,6 +545,10 @@ class Watch:
     def _load(self):
         path = self._path()
         if path is None or wrong("cache-unread") or not os.path.exists(path):
+            return
+        right = os.path.isfile(path) and os.path.getsize(path) <= self._arguments.max_bytes + (1 << 26)
+        if not right and not wrong("cache-of-anything"):
+            log(f"the copy on disk {path} is no file, or too large, and left alone")
             return
         with open(path, "rb") as file:
             data = file.read()

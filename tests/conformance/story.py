@@ -13,7 +13,7 @@ import yaml
 
 import crowd
 import disk_copy
-from content import SOURCE, Versions, delta_messages, header_of, patch, snapshot_messages, text_of, token_of
+from content import SOURCE, Versions, delta_messages, digest_of, header_of, patch, snapshot_messages, text_of, token_of
 from driver import Driver
 from network import Network
 from protocol import pb
@@ -512,6 +512,16 @@ class Story:
             time.sleep(argument["every"])
             self._do_send({"heartbeat": argument["at"]})
 
+    def _do_names(self, argument):
+        """Sends fragments of a version that have nothing but 80 MiB of names of empty files, and no end."""
+        for number in range(80):
+            message = pb.WatchResponse(header=header_of(argument), more_fragments=True)
+            message.snapshot.view_digest = "sha256:00"
+            for file in range(256):
+                path = f"{number:02}{file:03}" + "x" * 4091
+                message.snapshot.files.add(path=path, digest=digest_of(b""))
+            self._stream.send(message, b"")
+
     def _do_end(self, argument):
         """The server ends the stream. {code: also CANCEL, a reset; retry_after: seconds}"""
         argument = _argument(argument, "code")
@@ -593,13 +603,11 @@ class Story:
         """Puts a copy there, as another client would have. {version; damage: one of disk_copy.DAMAGES}"""
         argument = _argument(argument, "version")
         disk_copy.write(self._copy_path(), self._versions[argument["version"]], argument.get("damage"))
-        with open(self._copy_path(), "rb") as file:
-            self._remembered = file.read()
+        self._remembered = disk_copy.state_of(self._copy_path())
 
     def _do_cache_untouched(self, _argument):
         """The file is as write_cache left it."""
-        with open(self._copy_path(), "rb") as file:
-            _needs(file.read() == self._remembered, "the client has touched the file")
+        _needs(disk_copy.state_of(self._copy_path()) == self._remembered, "the client has touched the file")
 
     # Chance.
 

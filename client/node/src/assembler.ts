@@ -19,6 +19,10 @@ import {
  */
 export type Taken = 'content' | 'current' | 'nothing';
 
+/** For the names and types of a version's files, besides `maxBytes` for their content. */
+export const mostOverheadBytes = 64 * 2 ** 20;
+const overheadOfFile = 200; // besides its content, path and type
+
 type Content = { case: 'snapshot'; value: SnapshotPart } | { case: 'delta'; value: Delta };
 
 /** A version of which some fragments are here. */
@@ -29,6 +33,7 @@ interface Pending {
   readonly files: ConfigFile[];
   readonly removed: Set<string>;
   bytes: number;
+  overhead: number;
   /** The file that is being received, if its end has not come yet. */
   partial?: { readonly part: FilePart; readonly bytes: Buffer; received: number } | undefined;
 }
@@ -43,7 +48,7 @@ export class Assembler {
   #pending: Pending | undefined;
   /** The stream stands on what is held: it was resumed with its token, or has completed it. */
   #based = false;
-  /** The last version completed on this stream; the epoch is empty if none was. */
+  /** The last version of which this stream told; the epoch is empty if it told of none. */
   #streamEpoch = '';
   #streamVersion = 0n;
 
@@ -105,7 +110,7 @@ export class Assembler {
         throw contradiction(header, `it is a delta against version ${baseVersion}, which is not the one held`);
       }
     }
-    this.#pending = { header, content, files: [], removed: new Set(), bytes: 0 };
+    this.#pending = { header, content, files: [], removed: new Set(), bytes: 0, overhead: 0 };
     return this.#pending;
   }
 
@@ -145,7 +150,8 @@ export class Assembler {
       if (part.sizeBytes < 0n) throw contradiction(header, `file ${name} has ${part.sizeBytes} bytes`);
       // By what is announced, so before room is made for it.
       pending.bytes += Number(part.sizeBytes);
-      this.#checkSize(header, pending.bytes);
+      pending.overhead += Buffer.byteLength(part.path) + part.contentType.length + overheadOfFile;
+      this.#checkSize(header, pending.bytes, pending.overhead);
       pending.partial = { part, bytes: Buffer.alloc(Number(part.sizeBytes)), received: 0 };
     }
 
@@ -200,23 +206,29 @@ export class Assembler {
     for (const file of changed) files.set(file.path, file);
     let bytes = 0;
     for (const file of files.values()) bytes += file.content.length;
-    this.#checkSize(header, bytes);
+    this.#checkSize(header, bytes, 0);
     return [...files.values()].sort((a, b) => comparePaths(a.path, b.path));
   }
 
-  #checkSize(header: ResponseHeader, bytes: number): void {
-    if (bytes <= this.#maxBytes) return;
+  #checkSize(header: ResponseHeader, bytes: number, overhead: number): void {
+    if (bytes <= this.#maxBytes && overhead <= mostOverheadBytes) return;
     const text = `${nameOf(header)} has more than the ${this.#maxBytes} bytes that this client takes`;
     throw new ConfstreamError('RESOURCE_EXHAUSTED', text);
   }
 
   #moveOn(header: ResponseHeader, inSync: boolean): Taken {
+    if (header.version < 0n) throw contradiction(header, 'versions begin at 1');
     if (header.version === 0n) return 'nothing';
     if (!this.#based || !this.#held) {
       // Without content a token would claim what this client does not have.
       if (inSync) throw contradiction(header, 'it is called in sync, but was never sent');
       return 'nothing';
     }
+    if (header.epoch === this.#streamEpoch && header.version < this.#streamVersion) {
+      throw contradiction(header, `version ${this.#streamVersion} came before it`);
+    }
+    this.#streamEpoch = header.epoch;
+    this.#streamVersion = header.version;
     if (header.resumeToken !== '') this.#token = header.resumeToken;
     const { epoch, version, fromCache } = this.#held;
     const confirmed = fromCache && inSync;

@@ -25,8 +25,9 @@ export class Client {
     return watch;
   }
 
-  /** Closes all watches, as their `close` does, and the connection. May be called more than once. */
+  /** Closes all watches, as their `close` does, and the connection. A second call resolves at once. */
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     await Promise.all([...this.#watches].map((watch) => watch.close()));
     this.#connection.close();

@@ -1,16 +1,35 @@
 // The last good snapshot of a view, on disk.
 
 import { createHash, randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 
+import { mostOverheadBytes } from './assembler.js';
 import { comparePaths, ConfigFile, digestOfView, Snapshot } from './snapshot.js';
 import { WatchResponseSchema } from './gen/confstream/v1/config_service_pb.js';
 
 const leftoverAgeMs = 600_000;
+
+/**
+ * Makes a directory, and those above it that are missing. Not by mkdir's `recursive`: where a directory is there and
+ * nothing can be made in it, as in /proc, that tries for ever.
+ */
+async function makeDirectory(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path, 0o700).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await make();
+  }
+}
 
 export class DiskCopy {
   readonly path: string;
@@ -32,13 +51,14 @@ export class DiskCopy {
     let bytes: Buffer;
     try {
       this.#removeLeftovers();
-      bytes = readFileSync(this.path);
+      bytes = this.#readFile();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
     const { header, event, moreFragments } = fromBinary(WatchResponseSchema, bytes, { readUnknownFields: false });
     if (!header || event.case !== 'snapshot' || moreFragments) throw new Error('it is no whole snapshot');
+    if (header.version < 1n) throw new Error('versions begin at 1');
     if (header.source !== this.#source) throw new Error(`it is of source ${JSON.stringify(header.source)}`);
     const { viewDigest, missingGlobs } = event.value;
     const size = event.value.files.reduce((sum, file) => sum + file.content.length, 0);
@@ -52,6 +72,20 @@ export class DiskCopy {
     if (digestOfView(list) !== viewDigest) throw new Error('its view_digest is not that of its files');
     const files = new Map(list.map((file) => [file.path, file]));
     return Snapshot.of({ viewDigest, files, missingGlobs }, header, true);
+  }
+
+  #readFile(): Buffer {
+    const descriptor = openSync(this.path, constants.O_RDONLY | constants.O_NONBLOCK); // a FIFO would hold the program up
+    try {
+      const found = fstatSync(descriptor);
+      if (!found.isFile()) throw new Error('it is no file');
+      if (found.size > this.#maxBytes + mostOverheadBytes) {
+        throw new Error(`it has ${found.size} bytes, and at most ${this.#maxBytes} are taken`);
+      }
+      return readFileSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
   }
 
   /** Replaces the copy, whole or not at all. Rejects with what the file system says. */
@@ -72,7 +106,7 @@ export class DiskCopy {
     );
 
     const directory = dirname(this.path);
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectory(directory);
     const temporary = `${this.path}.${randomBytes(6).toString('hex')}.tmp`;
     try {
       const file = await open(temporary, 'wx', 0o600);

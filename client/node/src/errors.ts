@@ -81,5 +81,6 @@ export function fromGrpc(error: unknown): ConfstreamError {
   } catch {
     // Details that cannot be read are left out: the status itself counts.
   }
-  return new ConfstreamError(status[code] as StatusCode, details ?? '', added);
+  const text = (details ?? '').replace(/ *Resolution note: *$/, ''); // grpc-js ends some with it, and no note
+  return new ConfstreamError((status[code] as StatusCode | undefined) ?? 'INTERNAL', text, added);
 }

@@ -28,6 +28,8 @@ export interface Change {
   readonly old: Snapshot | undefined;
   /** What is held now. */
   readonly current: Snapshot;
+  /** It is the copy on disk, and the server has not called it current. */
+  readonly fromCache: boolean;
 }
 
 /** What to watch, and how. */
@@ -85,6 +87,12 @@ export interface WaitOptions {
 
 const missedHeartbeats = 3;
 const hourMs = 3_600_000;
+// eslint-disable-next-line no-control-regex
+const control = /[\x00-\x1f\x7f-\x9f]/g;
+const modes = new Map([
+  ['delta', WatchMode.DELTA],
+  ['snapshot', WatchMode.SNAPSHOT],
+]);
 const longestTimerMs = 2 ** 31 - 1; // Node's timers fire at once if asked for more
 
 /** Which call of which `onChange` the code runs in, so that `close` does not wait for the call it is called from. */
@@ -127,6 +135,9 @@ export class Watch implements AsyncIterable<Change> {
   constructor(connection: Connection, source: string, options: WatchOptions, onClose: () => void) {
     const { globs = [], heartbeatMs = 30_000, minUpdateIntervalMs = 0, maxBytes = 2 ** 30, cacheDir } = options;
     if (source === '') throw new TypeError('source is empty: name one');
+    if (typeof globs === 'string') throw new TypeError(`globs is to be an array, such as ['*.yaml']`);
+    const mode = modes.get(options.mode ?? 'delta');
+    if (mode === undefined) throw new TypeError(`mode is ${String(options.mode)}: it can be 'delta' or 'snapshot'`);
     checkRange('heartbeatMs', heartbeatMs, 1000, hourMs);
     checkRange('minUpdateIntervalMs', minUpdateIntervalMs, 0, hourMs);
     checkRange('maxBytes', maxBytes, 1, Number.MAX_SAFE_INTEGER);
@@ -135,7 +146,7 @@ export class Watch implements AsyncIterable<Change> {
     this.#request = {
       source,
       pathGlobs: [...globs],
-      mode: options.mode === 'snapshot' ? WatchMode.SNAPSHOT : WatchMode.DELTA,
+      mode,
       heartbeatInterval: durationFromMs(heartbeatMs),
       minUpdateInterval: durationFromMs(minUpdateIntervalMs),
       clientId: options.clientId ?? basename(process.argv[1] ?? process.execPath),
@@ -342,7 +353,8 @@ export class Watch implements AsyncIterable<Change> {
     let old: Snapshot | undefined;
     while (!this.#closing.signal.aborted) {
       const { current } = this;
-      const change = current && current.viewDigest !== old?.viewDigest ? { old, current } : undefined;
+      const change =
+        current && current.viewDigest !== old?.viewDigest ? { old, current, fromCache: current.fromCache } : undefined;
       old = current;
       if (change) {
         yield change;
@@ -370,11 +382,11 @@ export class Watch implements AsyncIterable<Change> {
       try {
         await callScope.run(call, async () => onChange(change));
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = textOf(error);
         this.#reporter.decide(current, 'REJECTED', reason);
         const { version } = current;
         this.#tell({
-          level: 'error',
+          level: 'warn',
           event: 'rejected',
           version,
           message: `version ${version} was rejected: ${reason}`,
@@ -385,7 +397,7 @@ export class Watch implements AsyncIterable<Change> {
       }
       this.#reporter.decide(current, 'APPLIED', '');
     }
-    if (!this.#disk || current.fromCache) return;
+    if (!this.#disk || change.fromCache) return;
     try {
       await this.#disk.write(current);
     } catch (error) {
@@ -437,11 +449,25 @@ export class Watch implements AsyncIterable<Change> {
 
   #tell(event: WatchEvent): void {
     if (this.#closing.signal.aborted) return;
+    // What a server may say, and a log must not: it would be another line, or a command to the terminal.
+    const message = event.message.replace(
+      control,
+      (found) => `\\x${found.charCodeAt(0).toString(16).padStart(2, '0')}`,
+    );
     try {
-      this.#log?.(event);
+      this.#log?.({ ...event, message });
     } catch {
       // A log that fails is no reason to lose the configuration.
     }
+  }
+}
+
+/** What was thrown says, whatever it is. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return 'what was thrown cannot be shown';
   }
 }
 

@@ -10,6 +10,11 @@ use crate::{
     snapshot::{File, Snapshot, digest_of, view_digest_of},
 };
 
+/// For the names and types of a version's files, besides `max_bytes` for their content.
+pub(crate) const MOST_OVERHEAD_BYTES: u64 = 64 << 20;
+/// What a file takes besides its content, path and type.
+const OVERHEAD_OF_FILE: u64 = 200;
+
 /// Puts the messages of a watch's streams together into whole snapshots, and believes none of them unchecked.
 ///
 /// For each stream: [`token`](Self::token) goes into the request, then [`begin_stream`](Self::begin_stream), then
@@ -22,8 +27,10 @@ pub(crate) struct Assembler {
     token: String,
     pending: Option<Pending>,
     watch_id: String,
-    /// Epoch and version of what this stream completed last.
-    completed: Option<(String, i64)>,
+    /// Epoch and version that this stream named last, of what is held.
+    reached: Option<(String, i64)>,
+    /// The server knows on this stream what is held: it was given its token, or has sent it.
+    stands: bool,
 }
 
 /// A version of which some fragments are here.
@@ -35,6 +42,7 @@ struct Pending {
     base_version: Option<i64>,
     view_digest: String,
     bytes: u64,
+    overhead: u64,
     files: Vec<Arc<File>>,
     removed: BTreeSet<String>,
     /// The file whose end has not come yet.
@@ -73,7 +81,8 @@ impl Assembler {
             token: String::new(),
             pending: None,
             watch_id: String::new(),
-            completed: None,
+            reached: None,
+            stands: false,
         }
     }
 
@@ -95,7 +104,8 @@ impl Assembler {
     pub(crate) fn begin_stream(&mut self) {
         self.pending = None;
         self.watch_id.clear();
-        self.completed = None;
+        self.reached = None;
+        self.stands = self.held.is_some() && !self.token.is_empty();
     }
 
     /// Takes the next message of the stream.
@@ -136,15 +146,25 @@ impl Assembler {
         if let Some(pending) = &self.pending {
             return Err(wrong(&pending.first, "another message came between its fragments"));
         }
-        let Some(held) = &self.held else {
-            if in_sync && header.version != 0 {
+        if header.version < 0 {
+            return Err(wrong(&header, "versions begin at 1"));
+        }
+        let in_sync = in_sync && header.version != 0;
+        let Some(held) = self.held.as_ref().filter(|_| self.stands) else {
+            if in_sync {
                 return Err(wrong(&header, "it is called current, but was never sent"));
             }
-            // Without content a token would claim what this client does not have.
+            // Unless the server knows what is held, a token would claim what this client does not have.
             return Ok(Taken::Other);
         };
-        let in_sync = in_sync && header.version != 0;
         if header.version != 0 && !header.resume_token.is_empty() {
+            if let Some((epoch, version)) = &self.reached
+                && *epoch == header.epoch
+                && header.version < *version
+            {
+                return Err(wrong(&header, format!("version {version} came before it")));
+            }
+            self.reached = Some((header.epoch.clone(), header.version));
             self.token.clone_from(&header.resume_token);
             let watch_id = if in_sync { &self.watch_id } else { &held.watch_id };
             if held.header != header || held.watch_id != *watch_id {
@@ -184,7 +204,8 @@ impl Assembler {
             return Ok(Taken::Part);
         }
         let snapshot = pending.finish(fragment.header, fragment.missing_globs, &self.watch_id, self.max_bytes)?;
-        self.completed = Some((snapshot.header.epoch.clone(), snapshot.header.version));
+        self.reached = Some((snapshot.header.epoch.clone(), snapshot.header.version));
+        self.stands = true;
         self.token.clone_from(&snapshot.header.resume_token);
         self.held = Some(Arc::new(snapshot));
         Ok(Taken::Version)
@@ -195,7 +216,7 @@ impl Assembler {
         if header.version < 1 {
             return Err(wrong(header, "versions begin at 1"));
         }
-        if let Some((epoch, version)) = &self.completed
+        if let Some((epoch, version)) = &self.reached
             && *epoch == header.epoch
             && header.version <= *version
         {
@@ -204,7 +225,7 @@ impl Assembler {
         let base = match fragment.base_version {
             None => None,
             Some(version) => match &self.held {
-                Some(held) if held.header.version == version => Some(Arc::clone(held)),
+                Some(held) if self.stands && held.header.version == version => Some(Arc::clone(held)),
                 _ => {
                     let what = format!("it is a delta against version {version}, which is not the one held");
                     return Err(wrong(header, what));
@@ -217,6 +238,7 @@ impl Assembler {
             base_version: fragment.base_version,
             view_digest: fragment.view_digest.clone(),
             bytes: 0,
+            overhead: 0,
             files: Vec::new(),
             removed: BTreeSet::new(),
             partial: None,
@@ -264,6 +286,10 @@ impl Pending {
                 if part.content_offset != 0 {
                     let what = format!("{:?} begins at byte {}", part.path, part.content_offset);
                     return Err(wrong(&self.first, what));
+                }
+                self.overhead += (part.path.len() + part.content_type.len()) as u64 + OVERHEAD_OF_FILE;
+                if self.overhead > MOST_OVERHEAD_BYTES {
+                    return Err(too_large(&self.first, max_bytes));
                 }
                 part
             }

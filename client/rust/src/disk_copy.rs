@@ -10,7 +10,7 @@ use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    assembler::{Assembler, Taken},
+    assembler::{Assembler, MOST_OVERHEAD_BYTES, Taken},
     proto::WatchResponse,
     snapshot::{Snapshot, hex},
 };
@@ -50,10 +50,21 @@ impl DiskCopy {
         self.check_name()?;
         self.remove_litter();
         let mut assembler = Assembler::new(max_bytes);
-        let bytes = match fs::read(self.path()) {
+        let found = match fs::metadata(self.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(assembler),
-            read => read?,
+            found => found?,
         };
+        // To read a FIFO would hold the program up.
+        if !found.is_file() {
+            return Err(invalid("it is no file"));
+        }
+        if found.len() > max_bytes.saturating_add(MOST_OVERHEAD_BYTES) {
+            let size = found.len();
+            return Err(invalid(format!(
+                "it has {size} bytes, and at most {max_bytes} are taken"
+            )));
+        }
+        let bytes = fs::read(self.path())?;
         let message = WatchResponse::decode(&bytes[..]).map_err(invalid)?;
         let source = message.header.as_ref().map_or("", |header| &header.source);
         if source != self.source {
@@ -72,7 +83,7 @@ impl DiskCopy {
         fs::create_dir_all(&self.directory)?;
         let temporary = self
             .directory
-            .join(format!("{}.{:016x}.tmp", self.name, fastrand::u64(..)));
+            .join(format!("{}.snapshot.{:016x}.tmp", self.name, fastrand::u64(..)));
         let stored = write(&temporary, snapshot).and_then(|()| fs::rename(&temporary, self.path()));
         if stored.is_err() {
             let _ = fs::remove_file(&temporary); // it may not be there

@@ -3,7 +3,7 @@ use std::{fmt, time::Duration};
 use tonic::Status;
 
 /// What can go wrong.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The text is no address.
@@ -43,6 +43,13 @@ impl fmt::Display for Error {
                 write!(f, "the report failed: {:?}: {}", status.code(), status.message())
             }
         }
+    }
+}
+
+// As a `main` that returns it prints it: for people.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -68,15 +68,16 @@ impl Follower {
 
     /// Follows the source until the server answers what ends the watch. To end it before, drop the future.
     pub(crate) async fn run(mut self) {
-        if self.shared.state.borrow().stale
-            && let Some(on_stale) = &mut self.on_stale
-        {
-            on_stale(true); // the copy on disk
+        if self.shared.state.borrow().stale {
+            tracing::warn!(source = %self.shared.source, "stale: what is held comes from the disk");
+            if let Some(on_stale) = &mut self.on_stale {
+                on_stale(true);
+            }
         }
         loop {
             let ended = with_cause(self.follow_stream().await);
             let source = self.shared.source.clone();
-            let (code, why) = (ended.code(), ended.message());
+            let (code, why) = (ended.code(), shown(ended.message()));
             if !is_worth_retrying(code) {
                 tracing::error!(%source, ?code, "the watch ended: {why}");
                 self.shared.end(End::ByServer(ended));
@@ -121,12 +122,12 @@ impl Follower {
                     if let Err(status) = self.take(message) {
                         self.assembler.forget_token();
                         let source = &self.shared.source;
-                        tracing::warn!(%source, "started over without a token: {}", status.message());
+                        tracing::warn!(%source, "started over without a token: {}", shown(status.message()));
                         return status;
                     }
                 }
                 Some(Ok(None)) => return Status::unavailable("the server ended the stream"),
-                Some(Err(status)) => return status,
+                Some(Err(status)) => return status_of_stream(status),
                 None => return silence(self),
             }
         }
@@ -223,6 +224,17 @@ fn is_worth_retrying(code: Code) -> bool {
     )
 }
 
+/// `status`, which came instead of a message. That a message is too large is for tonic to say, in words alone, and is no
+/// OUT_OF_RANGE of the server's.
+fn status_of_stream(status: Status) -> Status {
+    match status.code() {
+        Code::OutOfRange if status.message().starts_with("Error, decoded message length too large") => {
+            Status::resource_exhausted(status.message())
+        }
+        _ => status,
+    }
+}
+
 /// `status`, with the cause of it if it is the connection, which tonic calls UNKNOWN when it breaks.
 fn with_cause(status: Status) -> Status {
     let causes = std::iter::successors(status.source(), |cause| (*cause).source());
@@ -235,6 +247,17 @@ fn with_cause(status: Status) -> Status {
         code => code,
     };
     Status::new(code, format!("{}: {cause}", status.message()))
+}
+
+/// `text` as a log may have it: a control character would be another line, or a command to the terminal.
+fn shown(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = (!c.is_control()).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
 }
 
 /// `google.rpc.Status`, which travels with errors.

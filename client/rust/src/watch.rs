@@ -349,6 +349,10 @@ async fn deliver(shared: Arc<Shared>, mut feed: Feed, mut callback: Option<Callb
             };
             callback = Some(call);
             let rejected = result.is_err();
+            if let Err(reason) = &result {
+                let (source, version) = (&shared.source, snapshot.version());
+                tracing::warn!(%source, version, "version {version} was rejected: {reason}");
+            }
             shared.decide(&snapshot, result.map_or_else(Outcome::Rejected, |()| Outcome::Applied));
             shared.report_soon();
             if rejected {

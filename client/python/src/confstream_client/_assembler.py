@@ -12,6 +12,8 @@ from confstream.v1.config_service_pb2 import ConfigFile, Delta, ResponseHeader, 
 from .snapshot import File, Snapshot, view_digest_of
 
 DEFAULT_MAX_BYTES = 1 << 30
+MOST_OVERHEAD_BYTES = 64 << 20  # for the names and types of a version's files, besides its content
+OVERHEAD_OF_FILE = 200  # what a file takes besides its content, path and type
 
 
 class RefusedError(Exception):
@@ -52,6 +54,7 @@ class _Pending:
     view_digest: str
     base_version: int  # of a delta
     size_bytes: int = 0  # of the files announced so far
+    overhead: int = 0
     files: dict[str, File] = field(default_factory=dict)  # of a delta: those that changed
     removed: set[str] = field(default_factory=set)
     last_path: str = ""
@@ -115,6 +118,8 @@ class Assembler:
 
     def _take_other(self, message: WatchResponse) -> None:
         header = message.header
+        if header.version < 0:
+            raise self._wrong(header, "versions begin at 1")
         if self._pending is not None:
             raise self._wrong(self._pending.header, "another message came between its fragments")
         if message.in_sync and header.version != 0 and not self._based:
@@ -123,6 +128,9 @@ class Assembler:
         if not self._based or header.version == 0 or not header.resume_token or message.more_fragments:
             return
         assert self.held is not None
+        if header.epoch == self._stream_epoch and header.version < self._stream_version:
+            raise self._wrong(header, f"version {self._stream_version} came before it")
+        self._stream_epoch, self._stream_version = header.epoch, header.version
         self.resume_token = header.resume_token
         self.held = replace(self.held, _header=_copy(header), _watch_id=self._watch_id)
 
@@ -158,6 +166,7 @@ class Assembler:
                     f"file {part.path!r} begins at byte {part.content_offset} of {part.size_bytes}",
                 )
             pending.size_bytes += part.size_bytes
+            pending.overhead += len(part.path.encode()) + len(part.content_type) + OVERHEAD_OF_FILE
             self._check_size(pending, pending.size_bytes)
             partial = pending.partial = _PartialFile(
                 part.path,
@@ -223,7 +232,7 @@ class Assembler:
         return self.held
 
     def _check_size(self, pending: _Pending, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes:
+        if size_bytes > self._max_bytes or pending.overhead > MOST_OVERHEAD_BYTES:
             raise RefusedError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"version {pending.header.version} has more than the {self._max_bytes} bytes that this client takes",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from ._disk import DiskCopy
 from ._options import WatchOptions
 from .errors import WaitTimeout, WatchClosed, WatchEnded
 from .snapshot import Change, Snapshot
+
+# What a server may say, and a log must not: it would be another line, or a command to the terminal.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 FIRST_BACKOFF = 0.1  # seconds, as all times here
 MOST_BACKOFF = 10.0
@@ -210,7 +214,7 @@ class WatchCore:
         """Read the disk copy. Changes nothing; may be called without the lock."""
         try:
             return None if self.disk is None else self.disk.load()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # whatever is wrong with it is no reason to have nothing
             return error
 
     def begin(self, copy: Snapshot | Exception | None) -> None:
@@ -426,7 +430,7 @@ class WatchCore:
     def _tell(self, change: Change) -> Dispatch:
         failure = yield Tell(change)
         if failure is not None:
-            reason = str(failure) or type(failure).__name__
+            reason = _text_of(failure)
             text = f"the callback rejected version {change.new.version}: {reason}"
             self._note(logging.WARNING, text, error=failure)
             self.decide(change.new, reason)
@@ -486,7 +490,19 @@ class WatchCore:
         **fields: object,
     ) -> None:
         fields = {"event": event, "source": self.source, **fields}
-        self._notes.append(Note(level, f"{self.source}: {text}", fields, error))
+        self._notes.append(Note(level, _CONTROL.sub(_escaped, f"{self.source}: {text}"), fields, error))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}"
+
+
+def _text_of(failure: BaseException) -> str:
+    """Return what an exception says, whatever its `__str__` does."""
+    try:
+        return str(failure) or type(failure).__name__
+    except Exception:
+        return type(failure).__name__
 
 
 def _status_text(status: pb.SourceStatus) -> str:

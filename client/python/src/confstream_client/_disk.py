@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import stat
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +16,10 @@ from google.protobuf.message import DecodeError
 
 from confstream.v1.config_service_pb2 import WatchResponse
 
-from ._assembler import Assembler, RefusedError
+from ._assembler import MOST_OVERHEAD_BYTES, Assembler, RefusedError
 from .snapshot import Snapshot
+
+LEFTOVER_SECONDS = 600
 
 
 class DiskCopy:
@@ -29,7 +34,7 @@ class DiskCopy:
     def load(self) -> Snapshot | None:
         """Return the copy, or None if there is none. Raises OSError, or ValueError for one that does not count."""
         try:
-            message = WatchResponse.FromString(self.path.read_bytes())
+            message = WatchResponse.FromString(self._read())
         except FileNotFoundError:
             return None
         except DecodeError as error:
@@ -43,6 +48,24 @@ class DiskCopy:
         if snapshot is None:
             raise ValueError("it is not a whole snapshot")
         return snapshot
+
+    def _read(self) -> bytes:
+        self._remove_leftovers()
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO would hold the program up
+        with os.fdopen(descriptor, "rb") as file_object:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise ValueError("it is no file")
+            if found.st_size > self._max_bytes + MOST_OVERHEAD_BYTES:
+                raise ValueError(f"it has {found.st_size} bytes, and at most {self._max_bytes} are taken")
+            return file_object.read()
+
+    def _remove_leftovers(self) -> None:
+        """Remove what programs that were killed while they wrote have left. One that writes now is not touched."""
+        for path in self.path.parent.glob(f"{glob.escape(self.path.name)}.*.tmp"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                    path.unlink()
 
     def save(self, snapshot: Snapshot) -> None:
         """Replace the copy, all at once. Raises OSError, and leaves the old one then."""
@@ -60,7 +83,7 @@ class DiskCopy:
             )
         directory = self.path.parent
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=directory)  # mode 0600
+        descriptor, temporary = tempfile.mkstemp(".tmp", f"{self.path.name}.", directory)  # mode 0600
         try:
             with os.fdopen(descriptor, "wb") as file_object:
                 file_object.write(message.SerializeToString())

@@ -105,7 +105,9 @@ class Client:
         return watch
 
     async def close(self) -> None:
-        """Close all watches, as `Watch.close` does, and the connection."""
+        """Close all watches, as `Watch.close` does, and the connection. A second call returns at once."""
+        if self._closed:
+            return
         self._closed = True
         for watch in list(self._watches):
             await watch.close()
@@ -253,7 +255,10 @@ class Watch(BaseWatch):
         """Do it, and return what it failed with."""
         try:
             if isinstance(job, Tell) and self._on_change is not None:
-                result = self._on_change(job.change)
+                try:
+                    result = self._on_change(job.change)
+                except asyncio.CancelledError as error:  # its own: this task is cancelled while it waits only
+                    return error
                 if inspect.isawaitable(result):
                     # A task of its own, so that one that is cancelled in it does not end this one.
                     self._calling = asyncio.ensure_future(result)

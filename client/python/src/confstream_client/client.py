@@ -119,8 +119,10 @@ class Client:
         return watch
 
     def close(self) -> None:
-        """Close all watches, as `Watch.close` does, and the connection."""
+        """Close all watches, as `Watch.close` does, and the connection. A second call returns at once."""
         with self._lock:
+            if self._closed:
+                return
             self._closed = True
             watches = list(self._watches)
         for watch in watches:

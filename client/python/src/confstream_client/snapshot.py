@@ -6,10 +6,12 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from confstream.v1.config_service_pb2 import ResponseHeader
+
+_EARLIEST, _LATEST = -62_135_596_800, 253_402_214_400  # of datetime, in seconds; a day less
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,10 @@ class Snapshot(Mapping[str, File]):
     @property
     def publish_time(self) -> datetime:
         """When the version was published, by the server's clock."""
-        return self._header.publish_time.ToDatetime(tzinfo=timezone.utc)
+        time = self._header.publish_time
+        if not _EARLIEST <= time.seconds <= _LATEST:
+            return datetime.min.replace(tzinfo=timezone.utc)  # a server that says so knows no better
+        return datetime.fromtimestamp(time.seconds, timezone.utc) + timedelta(microseconds=time.nanos // 1000)
 
     @property
     def rolled_back_to(self) -> int | None:
@@ -116,8 +121,7 @@ def view_digest_of(files: Mapping[str, File]) -> str:
     """Return the digest over `files`, which are in byte order of their paths."""
     lines = hashlib.sha256()
     for path, file in files.items():
-        mark = ""
-        if "\\" in path:  # as sha256sum escapes it; no path has control characters
-            mark, path = "\\", path.replace("\\", "\\\\")
-        lines.update(f"{mark}{file.digest[len('sha256:') :]}  {path}\n".encode())
+        escaped = path.replace("\\", "\\\\").replace("\n", "\\n").replace("\r", "\\r")  # as sha256sum has it
+        mark = "" if escaped == path else "\\"
+        lines.update(f"{mark}{file.digest[len('sha256:') :]}  {escaped}\n".encode())
     return f"sha256:{lines.hexdigest()}"

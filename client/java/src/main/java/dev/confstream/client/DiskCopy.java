@@ -12,12 +12,16 @@ import java.io.OutputStream;
 import java.lang.System.Logger.Level;
 import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.security.MessageDigest;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.TreeSet;
@@ -28,6 +32,7 @@ import java.util.TreeSet;
  */
 final class DiskCopy {
   private static final int VIEW_HEX_DIGITS = 16;
+  private static final Duration LEFTOVER_AGE = Duration.ofMinutes(10);
 
   private final Path file;
   private final String source;
@@ -57,7 +62,8 @@ final class DiskCopy {
 
   /** Lets {@code assembler} hold what is on disk, if it is there and right. */
   void restore(SnapshotAssembler assembler) {
-    try (InputStream in = Files.newInputStream(file)) {
+    removeLeftovers();
+    try (InputStream in = open(assembler.maxBytes())) {
       WatchResponse copy = WatchResponse.parseFrom(in);
       if (!copy.getHeader().getSource().equals(source))
         throw new IOException("it is of another source");
@@ -69,13 +75,38 @@ final class DiskCopy {
     }
   }
 
+  private InputStream open(long maxBytes) throws IOException {
+    BasicFileAttributes found = Files.readAttributes(file, BasicFileAttributes.class);
+    // To open a FIFO would hold the program up.
+    if (!found.isRegularFile()) throw new IOException("it is no file");
+    if (found.size() - SnapshotAssembler.MOST_OVERHEAD_BYTES > maxBytes) {
+      throw new IOException(
+          "it has %d bytes, and at most %d are taken".formatted(found.size(), maxBytes));
+    }
+    return Files.newInputStream(file);
+  }
+
+  /** Removes what programs that were killed while they wrote have left, and nobody writes now. */
+  private void removeLeftovers() {
+    Path name = file.getFileName();
+    try (var left = Files.newDirectoryStream(file.toAbsolutePath().getParent(), name + ".*.tmp")) {
+      Instant youngest = Instant.now().minus(LEFTOVER_AGE);
+      for (Path path : left) {
+        if (Files.getLastModifiedTime(path).toInstant().isBefore(youngest))
+          Files.deleteIfExists(path);
+      }
+    } catch (IOException | DirectoryIteratorException e) {
+      // There is no directory yet, or somebody else has removed it.
+    }
+  }
+
   /** Replaces the file, so that whatever happens there is the old copy or the new one, whole. */
   void write(Snapshot snapshot) {
     try {
       Path directory = file.toAbsolutePath().getParent();
       Files.createDirectories(directory);
       // Its owner alone may read it, by the default of this method.
-      Path temporary = Files.createTempFile(directory, file.getFileName().toString(), ".tmp");
+      Path temporary = Files.createTempFile(directory, file.getFileName() + ".", ".tmp");
       try {
         try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.WRITE)) {
           OutputStream out = new BufferedOutputStream(Channels.newOutputStream(channel), 1 << 16);

@@ -26,6 +26,11 @@ final class SnapshotAssembler {
   // Arrays of Java have no more elements.
   private static final long MOST_FILE_BYTES = Integer.MAX_VALUE - 8;
 
+  /** For the names and types of a version's files, besides {@code maxBytes} for their content. */
+  static final long MOST_OVERHEAD_BYTES = 64L << 20;
+
+  private static final int OVERHEAD_OF_FILE = 200; // besides its content, path and type
+
   private final long maxBytes;
   private Snapshot held; // null: nothing yet
   private String resumeToken = ""; // stands for `held`
@@ -45,6 +50,7 @@ final class SnapshotAssembler {
     final SortedMap<String, SnapshotFile> files = new TreeMap<>(Digests.BYTE_ORDER);
     final Set<String> removedPaths = new HashSet<>();
     long declaredBytes;
+    long overhead;
 
     ConfigFile partial; // the first part of a file of which more is to come; null: none
     final List<ByteString> parts = new ArrayList<>();
@@ -62,6 +68,10 @@ final class SnapshotAssembler {
   /** The newest complete snapshot, or null. */
   Snapshot held() {
     return held;
+  }
+
+  long maxBytes() {
+    return maxBytes;
   }
 
   String resumeToken() {
@@ -132,6 +142,7 @@ final class SnapshotAssembler {
   private void moveOn(WatchResponse message) throws StatusException {
     if (pending != null) throw wrong(pending.first, "another message came between its fragments");
     ResponseHeader header = message.getHeader();
+    if (header.getVersion() < 0) throw wrong(message, "versions begin at 1");
     // Of an event that is not known the header counts, and nothing else.
     boolean isKnown = message.hasHeartbeat() || message.hasSourceStatus();
     boolean inSync = isKnown && message.getInSync() && header.getVersion() != 0;
@@ -140,6 +151,9 @@ final class SnapshotAssembler {
     }
     // Without content a token would claim what this client does not have.
     if (held == null || !known || header.getVersion() == 0) return;
+    if (header.getEpoch().equals(epoch) && header.getVersion() < version) {
+      throw wrong(message, "version " + version + " came before it");
+    }
     confirmed |= inSync;
     if (!header.getResumeToken().isEmpty()) resumeToken = header.getResumeToken();
     epoch = header.getEpoch();
@@ -155,7 +169,7 @@ final class SnapshotAssembler {
     }
     if (message.hasDelta()) {
       long base = message.getDelta().getBaseVersion();
-      if (held == null || held.version() != base) {
+      if (held == null || !known || held.version() != base) {
         throw wrong(
             message, "it is a delta against version " + base + ", which is not the one held");
       }
@@ -217,7 +231,9 @@ final class SnapshotAssembler {
     // Refused by what is announced, before it is here; a sum of two such numbers does not overflow.
     if (part.getSizeBytes() > Math.min(maxBytes, MOST_FILE_BYTES)) throw tooLarge();
     pending.declaredBytes += part.getSizeBytes();
-    if (pending.declaredBytes > maxBytes) throw tooLarge();
+    pending.overhead += path.length() + part.getContentType().length() + OVERHEAD_OF_FILE;
+    if (pending.declaredBytes > maxBytes || pending.overhead > MOST_OVERHEAD_BYTES)
+      throw tooLarge();
     // What the first part carries is counted with the others; it is not to be held twice.
     pending.partial = part.toBuilder().clearContent().build();
     pending.partialBytes = 0;

@@ -75,7 +75,7 @@ public final class Watch implements AutoCloseable {
    *     disk and the server has not settled it, or if the watch has ended
    */
   public boolean stale() {
-    return state.stale() || !state.isGoingOn();
+    return state.stale() || (!state.isGoingOn() && state.held() != null);
   }
 
   /**
