@@ -551,6 +551,44 @@ test(
   },
 );
 
+for (const [name, thrown, reason] of [
+  ['null', null, 'null'],
+  ['an object without a prototype', Object.create(null), 'what was thrown cannot be shown'],
+  ['an error whose message is no text', Object.assign(new Error(), { message: 7 }), '7'],
+] as const) {
+  test(`${name} that is thrown is a rejection`, { timeout }, async (t) => {
+    const server = await ScriptedServer.start(t);
+    follow(t, server, {
+      onChange: () => {
+        throw thrown;
+      },
+    });
+    (await server.streams.next()).send(snapshot(1, one));
+    const report = await server.reports.next();
+    assert.deepEqual([report.outcome, report.reason], [Outcome.REJECTED, reason]);
+  });
+}
+
+test('two callbacks may close their client at once', { timeout }, async (t) => {
+  const server = await ScriptedServer.start(t);
+  const client = new Client(server.address);
+  const done = new Mailbox<string>('closed');
+  let running = 0;
+  for (let i = 0; i < 2; ++i) {
+    client.watch(source, {
+      onChange: async () => {
+        ++running;
+        await until(() => running === 2);
+        await client.close();
+        done.put('done');
+      },
+    });
+    (await server.streams.next()).send(snapshot(1, one));
+  }
+  await done.next();
+  await done.next();
+});
+
 test(
   'what a slow callback makes of an old version is reported, and what it makes of the newest',
   { timeout },
@@ -761,6 +799,8 @@ test('what is no address, source or option is refused at once', () => {
   assert.throws(() => client.watch(source, { minUpdateIntervalMs: 3_600_001 }), RangeError);
   assert.throws(() => client.watch(source, { maxBytes: 0 }), RangeError);
   assert.throws(() => client.watch('../x', { cacheDir: '/nowhere' }), TypeError);
+  assert.throws(() => client.watch(source, { globs: '*.yaml' as unknown as string[] }), /globs is to be an array/);
+  assert.throws(() => client.watch(source, { mode: 'Delta' as 'delta' }), /mode is Delta/);
 });
 
 test('a log that throws harms nobody', { timeout }, async (t) => {

@@ -31,6 +31,23 @@ def test_a_callback_may_close_its_watch_and_client(server: ScriptedServer) -> No
         client.watch("demo")
 
 
+def test_two_callbacks_may_close_their_client_at_once(server: ScriptedServer) -> None:
+    both = threading.Barrier(2)
+    done = threading.Semaphore(0)
+
+    def on_change(change: Change) -> None:
+        both.wait(TIMEOUT)
+        client.close()
+        done.release()
+
+    client = confstream_client.Client(server.address)
+    for _ in range(2):
+        client.watch("demo", on_change=on_change)
+        server.next_stream().send(snapshot(1, {"a": b"a"}))
+    assert done.acquire(timeout=TIMEOUT)
+    assert done.acquire(timeout=TIMEOUT)
+
+
 def test_a_coroutine_callback_may_close_its_watch(server: ScriptedServer) -> None:
     async def program() -> None:
         closed = asyncio.Event()
@@ -72,6 +89,21 @@ def test_a_callback_that_is_cancelled_itself_rejects(server: ScriptedServer) -> 
             task.cancel()
             await task
 
+        async with aio.Client(server.address) as client, client.watch("demo", on_change=on_change):
+            report = await asyncio.to_thread(server.next_report)
+            assert report.reason == "CancelledError"
+
+    server_side = threading.Thread(target=lambda: server.next_stream().send(snapshot(1, {"a": b"a"})))
+    server_side.start()
+    asyncio.run(program())
+    server_side.join()
+
+
+def test_a_plain_callback_of_asyncio_that_raises_cancelled_error_rejects(server: ScriptedServer) -> None:
+    def on_change(change: Change) -> None:
+        raise asyncio.CancelledError
+
+    async def program() -> None:
         async with aio.Client(server.address) as client, client.watch("demo", on_change=on_change):
             report = await asyncio.to_thread(server.next_report)
             assert report.reason == "CancelledError"

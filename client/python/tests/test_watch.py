@@ -353,6 +353,19 @@ def test_what_is_not_known_is_ignored_but_for_the_header(client: Subject, server
 # 9 Outcome
 
 
+def test_an_exception_without_a_text_rejects_too(client: Subject, server: ScriptedServer) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def on_change(change: Change) -> None:
+        raise MuteError
+
+    client.watch(on_change=on_change)
+    server.next_stream().send(snapshot(1, ONE), snapshot(2, TWO))
+    assert server.next_report().reason == "MuteError"
+
+
 def test_a_callback_that_fails_rejects_with_its_text(client: Subject, server: ScriptedServer) -> None:
     changes = Changes()
     changes.error = ValueError("no port " + "\N{SNOWMAN}" * 1000)
