@@ -77,7 +77,9 @@ class WatchersTest(EndToEndTest):
             self.assertEqual((report.version, report.outcome), (2, pb.OUTCOME_REJECTED))
             self.assertIn("port 80 is taken", report.reason)
             self.assertNotIn("\n", report.reason)
-        [logged] = [line for line in self.server.log() if "billing" in str(line)]
+        [logged] = await_true(
+            lambda: [line for line in self.server.log() if "billing" in str(line)], "the rejection in the log"
+        )
         self.assertEqual((logged["source"], logged["version"]), ("demo", 2))
         self.volume.swap({"a": "3", "b": "1"})
         stream.next_version()
