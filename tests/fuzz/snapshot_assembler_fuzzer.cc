@@ -166,6 +166,7 @@ class Server {
     } else {
       Require(assembler_.held()->files.size() == held_before->files.size(),
               "only a whole version changes the files");
+      FollowHeader(line.message);
     }
   }
 
@@ -190,6 +191,16 @@ class Server {
     epoch_ = header.epoch();
     version_ = header.version();
     held_ = std::move(files);
+  }
+
+  // A message without content, which moves on what is held if the server knows that on this stream.
+  void FollowHeader(const v1::WatchResponse& message) {
+    const v1::ResponseHeader& header = message.header();
+    const bool content = message.has_snapshot() || message.has_delta();
+    if (content || header.version() == 0 || assembler_.resume_token().empty()) return;
+    Require(header.epoch() != epoch_ || header.version() >= version_, "versions do not go back");
+    epoch_ = header.epoch();
+    version_ = header.version();
   }
 
   void BeginStream() {
