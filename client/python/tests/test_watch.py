@@ -589,10 +589,12 @@ def test_close_waits_for_the_callback(client: Subject, server: ScriptedServer, t
     assert list(tmp_path.glob("*.snapshot"))  # it was applied
 
 
-def test_close_within_a_backoff_does_not_wait_for_it(client: Subject, server: ScriptedServer) -> None:
+def test_close_within_a_backoff_does_not_wait_for_it(
+    client: Subject, server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
     watch = client.watch()
     server.next_stream().end(CODE.UNAVAILABLE, "", retry_after=30)
-    time.sleep(0.2)
+    eventually(lambda: bool(events(caplog, "disconnected")), "the backoff")
     began = time.monotonic()
     watch.close()
     assert time.monotonic() - began < 2
