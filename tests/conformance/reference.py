@@ -529,6 +529,8 @@ class Watch:
                 log(f"the report failed: {error}")
                 if wrong("report-failure-is-fatal") and not self._closed:
                     self._end("UNKNOWN")
+            if wrong("missed-while-reporting"):
+                self._due = False
 
     # The copy on disk.
 

@@ -76,7 +76,8 @@ class ScriptedServer(grpc.GenericRpcHandler):
     def __init__(self, socket_path, options=()):
         self.streams = queue.Queue()
         self.reports = queue.Queue()
-        self.report_answer = "OK"  # the code by which reports are answered
+        self._report_answer = "OK"  # the code by which reports are answered; HELD: they are not
+        self._answer_changed = threading.Condition()
         self._server = grpc.server(
             futures.ThreadPoolExecutor(max_workers=128),
             handlers=(self,),
@@ -92,7 +93,14 @@ class ScriptedServer(grpc.GenericRpcHandler):
         self._server.start()
 
     def stop(self):
+        self.answer_reports("OK")
         self._server.stop(0).wait()
+
+    def answer_reports(self, code):
+        """By which code reports are answered from now on; HELD: not before the next call of this."""
+        with self._answer_changed:
+            self._report_answer = code
+            self._answer_changed.notify_all()
 
     def service(self, call):
         # Messages leave as bytes, so that they may carry what this version of the protocol does not know.
@@ -128,8 +136,11 @@ class ScriptedServer(grpc.GenericRpcHandler):
 
     def _report(self, request, context):
         self.reports.put(Report(request, time.monotonic()))
-        if self.report_answer != "OK":
-            context.abort(_CODES[self.report_answer], "as the scenario has it")
+        with self._answer_changed:
+            self._answer_changed.wait_for(lambda: self._report_answer != "HELD" or not context.is_active())
+            answer = self._report_answer
+        if answer != "OK":
+            context.abort(_CODES[answer], "as the scenario has it")
         return pb.ReportOutcomeResponse()
 
 

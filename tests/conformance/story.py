@@ -534,8 +534,8 @@ class Story:
         _needs(self._stream.over.wait(within), "the client still has its stream")
 
     def _do_reports(self, argument):
-        """By which code reports are answered from now on."""
-        self._server.report_answer = argument
+        """By which code reports are answered from now on; HELD: not before the next such step."""
+        self._server.answer_reports(argument)
 
     def _do_report(self, argument):
         """A report comes for the present stream. {version; outcome: APPLIED; reason: a regular expression}"""

@@ -203,7 +203,7 @@ class WatchCore:
         self._decision: tuple[str, str | None] | None = None
         self._reported: tuple[str, int] | None = None
         self._late_report: pb.ReportOutcomeRequest | None = None  # of content that is no more held
-        self._may_report = True  # False: the last one failed, and no message has come since
+        self._may_report = True  # False: no message has come since the last one was sent, which is on its way or failed
 
     @property
     def held(self) -> Snapshot | None:
@@ -471,9 +471,11 @@ class WatchCore:
 
     def _send(self, request: pb.ReportOutcomeRequest) -> Dispatch:
         decision = self._decision
+        self._may_report = False  # again with the next message, which may come before this ends
         failure = yield Report(request)
+        if failure is None:
+            self._may_report = True
         if failure is not None and not self.closed:
-            self._may_report = False
             text = f"the report on version {request.version} failed, and is tried again: {failure}"
             self._note(logging.WARNING, text)
         elif request is self._late_report:

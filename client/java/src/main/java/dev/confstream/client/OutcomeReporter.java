@@ -66,8 +66,9 @@ final class OutcomeReporter {
   void onMessage(String messageWatchId, Snapshot nowConfirmed) {
     if (!messageWatchId.isEmpty()) watchId = messageWatchId;
     confirmed = nowConfirmed;
-    // On its way is this very report, or an older one: then the next message is soon enough.
-    if (call == null) reportConfirmed();
+    // What is on its way may be this very report, or fail: what is due is looked for after it.
+    Report due = dueOfConfirmed();
+    if (call == null && due != null) enqueue(due);
   }
 
   /** The program has decided on {@code snapshot}. */
@@ -75,7 +76,10 @@ final class OutcomeReporter {
     if (closed) return;
     decision = new Decision(snapshot.viewDigest(), outcome, reasonText(reason));
     if (watchId.isEmpty() || confirmed == null) return; // told once the stream has confirmed it
-    if (!reportConfirmed() && snapshot.epoch().equals(confirmed.epoch())) {
+    if (decision.viewDigest().equals(confirmed.viewDigest())) {
+      Report due = dueOfConfirmed();
+      if (due != null) enqueue(due);
+    } else if (snapshot.epoch().equals(confirmed.epoch())) {
       enqueue(new Report(watchId, snapshot.epoch(), snapshot.version(), decision));
     }
   }
@@ -86,16 +90,12 @@ final class OutcomeReporter {
     if (call != null) call.cancel("the watch is closed", null);
   }
 
-  /**
-   * Tells of the content that is held, if it was decided on and the server does not know. False: it
-   * is other content.
-   */
-  private boolean reportConfirmed() {
-    if (decision == null || confirmed == null || watchId.isEmpty()) return false;
-    if (!decision.viewDigest().equals(confirmed.viewDigest())) return false;
-    Report report = new Report(watchId, confirmed.epoch(), confirmed.version(), decision);
-    if (!report.equals(reported)) enqueue(report);
-    return true;
+  /** What the server is to know of the content that is held, and does not; null: nothing. */
+  private Report dueOfConfirmed() {
+    if (decision == null || confirmed == null || watchId.isEmpty()) return null;
+    if (!decision.viewDigest().equals(confirmed.viewDigest())) return null;
+    Report due = new Report(watchId, confirmed.epoch(), confirmed.version(), decision);
+    return due.equals(reported) ? null : due;
   }
 
   private void enqueue(Report report) {
@@ -145,6 +145,9 @@ final class OutcomeReporter {
           @Override
           public void onCompleted() {
             call = null;
+            // It may have been overtaken: by a version that moved on, or by another stream.
+            Report due = dueOfConfirmed();
+            if (waiting.isEmpty() && due != null && !due.equals(report)) waiting.addLast(due);
             sendNext();
           }
         });
