@@ -7,13 +7,12 @@
 
 #include "absl/time/time.h"
 #include "confstream/internal/grpc_protocols.pb.h"
+#include "google/rpc/error_details.pb.h"
 #include "server/base/error_reason.h"
 
 namespace confstream {
 namespace {
 
-constexpr char kErrorInfoUrl[] = "type.googleapis.com/google.rpc.ErrorInfo";
-constexpr char kRetryInfoUrl[] = "type.googleapis.com/google.rpc.RetryInfo";
 constexpr char kDomain[] = "confstream.dev";
 
 absl::Duration Jittered(absl::Duration least) {
@@ -35,23 +34,19 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   details.set_code(code);
   details.set_message(message);
   if (reason.has_value()) {
-    internal::ErrorInfo info;
+    google::rpc::ErrorInfo info;
     info.set_reason(*reason);
     info.set_domain(kDomain);
-    google::protobuf::Any* any = details.add_details();
-    any->set_type_url(kErrorInfoUrl);
-    any->set_value(info.SerializeAsString());
+    details.add_details()->PackFrom(info);
   }
   if (retry.has_value()) {
     const absl::Duration delay = Jittered(*retry);
     const int64_t seconds = absl::ToInt64Seconds(delay);
-    internal::RetryInfo info;
+    google::rpc::RetryInfo info;
     info.mutable_retry_delay()->set_seconds(seconds);
     info.mutable_retry_delay()->set_nanos(
         static_cast<int32_t>(absl::ToInt64Nanoseconds(delay - absl::Seconds(seconds))));
-    google::protobuf::Any* any = details.add_details();
-    any->set_type_url(kRetryInfoUrl);
-    any->set_value(info.SerializeAsString());
+    details.add_details()->PackFrom(info);
   }
   return grpc::Status(code, message, details.SerializeAsString());
 }

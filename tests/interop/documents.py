@@ -39,7 +39,7 @@ ENDLESS = (
 )
 # What the output must have in it; the first pattern that the command has counts.
 EXPECTED = (
-    (r"source\": \"absent", r"there is no source"),
+    (r"source\": \"absent", r'"reason": ?"SOURCE_NOT_FOUND"'),
     (r"resume_token", r"\S"),
     (r"Health/", r'"status": "SERVING"'),
     (r"ConfigService/Watch", r'"(in_sync|inSync)": true'),
