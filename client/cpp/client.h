@@ -236,7 +236,8 @@ class Watch {
   std::shared_ptr<const Snapshot> Current() const;
 
   // True: Current() may be out of date, since it comes from the disk and the server has not
-  // confirmed it, or since nothing was heard of the server for three heartbeats.
+  // confirmed it, since nothing was heard of the server for three heartbeats, or since the watch
+  // has ended or is closed.
   bool stale() const;
 
   // The error that the watch ended with by itself; ok while it goes on, and once closed.

@@ -21,7 +21,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::mutex output;
-std::promise<void> waited;  // for the first state, in vain or not, and said so
+std::promise<const confstream::Watch*> waited;  // for the first state, in vain or not, and said so
 
 std::chrono::milliseconds Seconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
@@ -70,8 +70,7 @@ void OnEvent(const confstream::Event& event) {
       return Print(
           {{"event", "disconnected"}, {"code", code}, {"retry_ms", event.retry_in.count()}});
     case Kind::kEnded:
-      waited.get_future().wait();
-      Print({{"event", "ended"}, {"code", code}});
+      Print({{"event", "ended"}, {"code", code}, {"stale", waited.get_future().get()->stale()}});
       std::_Exit(EXIT_SUCCESS);  // main waits for a line
     default:
       return;
@@ -121,7 +120,7 @@ int main(int argc, char** argv) {
     } else {
       Print({{"event", "wait_failed"}, {"message", status.message()}});
     }
-    waited.set_value();
+    waited.set_value(&watch);
   });
   for (std::string line; std::getline(std::cin, line) && line != "close";) {
     if (line == "current") PrintCurrent(watch);

@@ -181,7 +181,7 @@ std::shared_ptr<const Snapshot> WatchRunner::Current() {
 
 bool WatchRunner::stale() {
   MutexLock lock(&mu_);
-  return stale_;
+  return held_.snapshot != nullptr && (stale_ || over_ || closed_);
 }
 
 Status WatchRunner::status() {

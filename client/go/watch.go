@@ -145,8 +145,12 @@ func (w *Watch) Wait(ctx context.Context) (*Snapshot, error) {
 func (w *Watch) Current() *Snapshot { return w.state.Load().held }
 
 // Stale is true when nothing has been heard for three heartbeats, and while what is held is only the copy from the cache
-// directory: until the server has settled it again. The copy is kept, but may be out of date.
-func (w *Watch) Stale() bool { return w.state.Load().stale }
+// directory: until the server has settled it again. So it is once the watch has ended, by itself or not, if anything is
+// held. The copy is kept, but may be out of date.
+func (w *Watch) Stale() bool {
+	state := w.state.Load()
+	return state.held != nil && (state.stale || state.ended || w.ctx.Err() != nil)
+}
 
 // Changes goes over the changes, beginning with what is held, if anything, and ends when the watch does. The loop's body
 // may take its time: it misses versions then, but never the newest. Each loop has its own changes. What the program makes

@@ -55,7 +55,7 @@ function log(event) {
   if (event.event === 'stale' || event.event === 'fresh') print({ event: event.event });
   if (event.event === 'disconnected') print({ event: event.event, code: event.code, retry_ms: event.retryMs });
   if (event.event === 'ended') {
-    print({ event: event.event, code: event.code });
+    print({ event: event.event, code: event.code, stale: watch.stale });
     void close();
   }
 }

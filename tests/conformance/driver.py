@@ -22,7 +22,7 @@ _FIELDS = {
     "stale": {},
     "fresh": {},
     "disconnected": {"code": str, "retry_ms": (int, float)},
-    "ended": {"code": str},
+    "ended": {"code": str, "stale": bool},
     "current": {"version": (int, type(None)), "stale": bool},
     "closed": {},
 }

@@ -348,7 +348,8 @@ class Watch:
     def _end(self, code):
         for thread in self._threads[1:]:
             thread.join(1)
-        say("ended", code=code)
+        held = self._assembler.held is not None
+        say("ended", code=code, stale=self._stale if wrong("fresh-after-end") else held)
         time.sleep(0.1)  # for what wait() prints
         os._exit(0)
 

@@ -381,9 +381,10 @@ class Story:
         _needs(least <= line["retry_ms"] <= most + 1, f"the next try is in {line['retry_ms']} ms")
 
     def _do_ended(self, argument):
-        """The watch ends by itself with this code, and so does the driver."""
+        """The watch ends by itself with this code, and so does the driver. {code; stale: something is held}"""
         line = self._take("ended")
-        _needs(line["code"] == argument, f"the watch ended with {line['code']}")
+        _needs(line["code"] == argument["code"], f"the watch ended with {line['code']}")
+        _needs(line["stale"] == argument["stale"], f"what is held is{'' if line['stale'] else ' not'} stale")
         code = self._driver.wait_exit(PROMPT)
         _needs(code == 0, f"the driver exited with {code}")
 

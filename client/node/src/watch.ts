@@ -175,9 +175,12 @@ export class Watch implements AsyncIterable<Change> {
     return this.#assembler.held;
   }
 
-  /** True: what is held may be out of date, since nothing was heard for three heartbeats, or since it is from the disk. */
+  /**
+   * True: what is held may be out of date, since nothing was heard for three heartbeats, since it is from the disk, or
+   * since the watch has ended or is closed.
+   */
   get stale(): boolean {
-    return this.#stale;
+    return this.#stale || (this.#error !== undefined && this.current !== undefined);
   }
 
   /**

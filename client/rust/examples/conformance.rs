@@ -114,7 +114,7 @@ async fn run() -> Result<(), BoxError> {
             waiting.await?; // it returns, since there is nothing left to wait for
             watch.close().await;
             let code = status.map(|status| screaming(&format!("{:?}", status.code())));
-            print(&json!({"event": "ended", "code": code}));
+            print(&json!({"event": "ended", "code": code, "stale": watch.is_stale()}));
         }
     }
     // Not by returning: a thread of the runtime may still read stdin.

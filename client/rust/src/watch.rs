@@ -244,11 +244,12 @@ impl Watch {
         self.shared.state.borrow().held.clone()
     }
 
-    /// Nothing was heard of the server for three heartbeats, or nothing yet since the copy on disk was read: what is
-    /// held may be out of date.
+    /// Nothing was heard of the server for three heartbeats, or nothing yet since the copy on disk was read, or the watch
+    /// has ended or is closed: what is held may be out of date.
     #[must_use]
     pub fn is_stale(&self) -> bool {
-        self.shared.state.borrow().stale
+        let state = self.shared.state.borrow();
+        state.held.is_some() && (state.stale || state.end.is_some())
     }
 
     /// The changes from now on, beginning with what is held. Each stream has them all.

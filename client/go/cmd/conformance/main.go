@@ -113,7 +113,7 @@ func run() error {
 			}
 		case <-watch.Done():
 			<-waited
-			printLine("ended", fields{"code": codeName(watch.Err())})
+			printLine("ended", fields{"code": codeName(watch.Err()), "stale": watch.Stale()})
 			return nil
 		}
 	}

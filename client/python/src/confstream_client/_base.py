@@ -26,9 +26,10 @@ class BaseWatch:
     def stale(self) -> bool:
         """True while what is held may be out of date.
 
-        It comes from disk, or nothing was heard for three heartbeats, and the server has not settled it since.
+        It comes from disk, or nothing was heard for three heartbeats, and the server has not settled it since; or the
+        watch has ended, or is closed.
         """
-        return self._core.stale
+        return self._core.stale or (self._core.over() and self._core.held is not None)
 
     @property
     def error(self) -> WatchEnded | None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from typing import Any
 
 from . import Change, Client, ConfstreamError, aio
+from ._base import BaseWatch
 
 _saying = threading.Lock()
 
@@ -49,8 +50,13 @@ class Teller(logging.Handler):
         elif event == "disconnected":
             say(event, code=fields["code"], retry_ms=fields["retry_ms"])
         elif event == "ended":
-            say(event, code=fields["code"])
             self._when_ended()
+
+
+def say_ended(watch: BaseWatch) -> None:
+    """Print that `watch` has ended by itself, if it has."""
+    if watch.error is not None:
+        say("ended", code=watch.error.code.name, stale=watch.stale)
 
 
 def tell_change(change: Change) -> None:
@@ -119,6 +125,7 @@ def run(flags: argparse.Namespace) -> None:
         waiting.start()
         threading.Thread(target=answer, daemon=True).start()
         over.wait()
+        say_ended(watch)
         watch.close()
         waiting.join()
     if closing.is_set():
@@ -163,6 +170,7 @@ async def run_asyncio(flags: argparse.Namespace) -> None:
         waiting = asyncio.create_task(wait())
         threading.Thread(target=read, daemon=True).start()
         await over.wait()
+        say_ended(watch)
         await watch.close()
         await waiting
     if closing:

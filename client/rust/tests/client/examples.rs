@@ -115,7 +115,7 @@ async fn the_conformance_driver_prints_what_its_contract_says() {
         .end(tonic::Status::not_found("there is no source demo"));
     assert_eq!(
         json(&mut lines).await,
-        serde_json::json!({"event": "ended", "code": "NOT_FOUND"})
+        serde_json::json!({"event": "ended", "code": "NOT_FOUND", "stale": true})
     );
     let status = tokio::time::timeout(Duration::from_secs(10), child.wait())
         .await

@@ -72,7 +72,7 @@ public final class Watch implements AutoCloseable {
    * Whether the snapshot may be out of date. Never blocks.
    *
    * @return true if nothing was heard of the server for three heartbeats, if the snapshot came from
-   *     disk and the server has not settled it, or if the watch has ended
+   *     disk and the server has not settled it, or if the watch has ended or is closed
    */
   public boolean stale() {
     return state.stale() || (!state.isGoingOn() && state.held() != null);

@@ -17,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 
 /**
@@ -35,6 +36,7 @@ final class Conformance {
   private final WatchOptions.Builder options = WatchOptions.builder();
 
   private final CountDownLatch waited = new CountDownLatch(1);
+  private final CompletableFuture<Watch> running = new CompletableFuture<>();
 
   public static void main(String[] args) throws Exception {
     Conformance driver = new Conformance();
@@ -94,6 +96,7 @@ final class Conformance {
         .events(new Events());
     try (ConfstreamClient client = ConfstreamClient.connect(target);
         Watch watch = client.watch(source, options.build())) {
+      running.complete(watch);
       Thread waiter = new Thread(() -> await(watch), "wait");
       waiter.setDaemon(true);
       waiter.start();
@@ -179,13 +182,13 @@ final class Conformance {
 
     @Override
     public void onEnded(Status status) {
-      print("ended", Map.of("code", status.getCode().name()));
-      Thread ender = new Thread(() -> exitAfterWait(), "end");
-      ender.start();
+      new Thread(() -> end(status), "end").start();
     }
   }
 
-  private void exitAfterWait() {
+  private void end(Status status) {
+    boolean stale = running.join().stale();
+    print("ended", Map.of("code", status.getCode().name(), "stale", stale));
     try {
       waited.await();
     } catch (InterruptedException e) {
