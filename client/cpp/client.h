@@ -185,7 +185,8 @@ struct WatchOptions {
 };
 
 // The connection to one server, shared by all watches that are made with it or its copies: each of
-// them keeps it open. Connects when the first watch needs it. Thread-safe.
+// them keeps it open. Connects when the first watch needs it. Belongs to the process that made it:
+// not to be used, nor destroyed, by one that was forked from it. Thread-safe.
 class Client {
  public:
   // `address` is host:port, [v6-address]:port or unix:PATH. Watches of anything else end with

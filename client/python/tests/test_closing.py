@@ -145,3 +145,23 @@ print(client.watch("demo").wait({TIMEOUT}).version)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=2 * TIMEOUT)
     server_side.join()
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+
+
+FORKS = """
+import os, sys
+from confstream_client import Client
+
+with Client(sys.argv[1]) as client, client.watch("demo") as watch:
+    watch.wait(10)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if watch.current().version == 1 and watch.stale else 1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), watch.stale)
+"""
+
+
+def test_what_a_forked_process_inherits_is_stale(server: ScriptedServer) -> None:
+    with subprocess.Popen([sys.executable, "-c", FORKS, server.address], stdout=subprocess.PIPE, text=True) as program:
+        server.next_stream().send(snapshot(1, {"a": b"a"}))
+        out, _ = program.communicate(timeout=TIMEOUT)
+    assert out.split() == ["0", "False"]

@@ -27,9 +27,10 @@ class BaseWatch:
         """True while what is held may be out of date.
 
         It comes from disk, or nothing was heard for three heartbeats, and the server has not settled it since; or the
-        watch has ended, or is closed.
+        watch has ended, or is closed, or was made by the process that this one was forked from.
         """
-        return self._core.stale or (self._core.over() and self._core.held is not None)
+        core = self._core
+        return core.stale or ((core.over() or core.is_forked()) and core.held is not None)
 
     @property
     def error(self) -> WatchEnded | None:

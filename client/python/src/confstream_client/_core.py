@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import random
 import re
 import time
@@ -175,6 +176,7 @@ class WatchCore:
         self.source = options.request.source
         self.has_callback = has_callback
         self.stale = False
+        self._process = os.getpid()
         self.error: Ended | None = None
         self.closed = False
         self._failure: Exception | None = None  # behind `error`, if it is the client's own
@@ -250,6 +252,10 @@ class WatchCore:
     def over(self) -> bool:
         """Whether no more changes come."""
         return self.closed or self.error is not None
+
+    def is_forked(self) -> bool:
+        """Whether this is another process than that which follows the source."""
+        return os.getpid() != self._process
 
     def has_change(self) -> bool:
         """Whether `next_change` has something to return or raise."""
