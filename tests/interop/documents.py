@@ -27,6 +27,9 @@ ELSEWHERE = {
     r"\./dev clients\b": (".ci/run", "step ./dev clients"),
     r"\./dev interop\b": (".ci/run", "step ./dev interop"),
     r"\./dev serve\b": ("tests/interop/documents.py", '["./dev", "serve",'),  # it serves these examples
+    r"docker build -t confstream \.": ("tests/compose/run", "build confstreamd"),
+    r"docker run ": ("tests/compose/run", "docker run -d"),
+    r"cmake --install build --component programs ": ("tests/package/run", "for component in programs"),
     r"go install \S*grpcurl\S*": ("tests/interop/run", "go install"),
 }
 # These go on until they are interrupted.
