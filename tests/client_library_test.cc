@@ -577,6 +577,29 @@ TEST_F(ClientLibraryTest, CloseEndsTheStream) {
   EXPECT_THAT(server_.requests(), SizeIs(1));
 }
 
+TEST_F(ClientLibraryTest, AClosedWatchHoldsNoConnection) {
+  const auto sockets = [] {
+    int found = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string target = std::filesystem::read_symlink(entry, gone).string();
+      if (target.rfind("socket:", 0) == 0) ++found;
+    }
+    return found;
+  };
+  server_.Play(Open(SnapshotOf(App(1, "one"))));
+  const int before = sockets();
+  ASSERT_TRUE(Follow().Wait(kPatience).status.ok());
+  ASSERT_GT(sockets(), before);
+  watch_->Close();
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (sockets() > before && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  EXPECT_LE(sockets(), before);
+  EXPECT_EQ(watch_->Current()->version, 1);
+}
+
 TEST_F(ClientLibraryTest, TheCallbackMayCloseTheWatchAndNoneFollows) {
   server_.Play(Open(Then(SnapshotOf(App(1, "one")), SnapshotOf(App(2, "two")))));
   std::promise<Watch*> made;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "absl/time/clock.h"
 #include "server/base/text.h"
 #include "tests/fakes/scripted_config_service.h"
 
@@ -79,6 +82,23 @@ TEST_F(OutcomeReporterTest, WhatCouldNotBeToldIsToldWithTheNextHeartbeat) {
   server_.FailReports(grpc::Status::OK);
   reporter_.OnHeartbeat(At(3), true);
   EXPECT_EQ(server_.reports().size(), 1u);
+}
+
+TEST_F(OutcomeReporterTest, TheNewestDecisionIsToldLast) {
+  reporter_.OnConnected("w1");
+  reporter_.OnSnapshot(At(3));
+  server_.HoldReports();
+  std::thread applied([&] { EXPECT_TRUE(reporter_.Report(At(3), v1::OUTCOME_APPLIED, "").ok()); });
+  EXPECT_TRUE(server_.AwaitHeldReport());
+  std::thread rejected(
+      [&] { EXPECT_TRUE(reporter_.Report(At(3), v1::OUTCOME_REJECTED, "no").ok()); });
+  absl::SleepFor(absl::Milliseconds(200));
+  EXPECT_EQ(server_.held_reports(), 1u) << "it overtook the one before";
+  server_.ReleaseReports();
+  applied.join();
+  rejected.join();
+  ASSERT_EQ(server_.reports().size(), 2u);
+  EXPECT_EQ(server_.reports()[1].outcome(), v1::OUTCOME_REJECTED);
 }
 
 TEST(ReasonTextTest, IsBoundedAndValidUtf8) {

@@ -17,6 +17,7 @@ namespace {
 constexpr int kKeepaliveTimeMs = 20000;  // servers allow a ping every 10 s
 constexpr int kKeepaliveTimeoutMs = 10000;
 constexpr int kConnectTimeoutMs = 5000;
+constexpr int kMostMessageBytes = 64 << 20;  // docs/clients.md
 
 bool IsHostAndPort(absl::string_view address) {
   const size_t colon = address.rfind(':');
@@ -65,6 +66,7 @@ std::shared_ptr<grpc::Channel> Connection::NewChannel() const {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetMaxReceiveMessageSize(kMostMessageBytes);
   // In this release the least time between two attempts is also how long one may take.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   // Channels to one address otherwise share their backoff, and a new one would inherit it.

@@ -47,6 +47,7 @@ void OutcomeReporter::MoveTo(const v1::ResponseHeader& header) {
 }
 
 absl::Status OutcomeReporter::Retry() {
+  MutexLock sending(&sending_mu_);
   Place place;
   Decision decision;
   {
@@ -62,6 +63,7 @@ absl::Status OutcomeReporter::Report(const v1::ResponseHeader& header, v1::Outco
                                      absl::string_view reason) {
   Place place;
   const Decision decision{outcome, ReasonText(reason)};
+  MutexLock sending(&sending_mu_);
   {
     MutexLock lock(&mu_);
     if (header.epoch() == received_.epoch() && header.version() == received_.version()) {
@@ -78,7 +80,6 @@ absl::Status OutcomeReporter::Report(const v1::ResponseHeader& header, v1::Outco
 }
 
 absl::Status OutcomeReporter::Send(const Place& place, const Decision& decision) {
-  const auto stub = v1::ConfigService::NewStub(connection_->channel());
   grpc::ClientContext context;
   context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
   v1::ReportOutcomeRequest request;
@@ -90,19 +91,23 @@ absl::Status OutcomeReporter::Send(const Place& place, const Decision& decision)
   {
     MutexLock lock(&mu_);
     if (stopped_) return absl::CancelledError("the watch was closed");
-    calls_.insert(&context);
+    call_ = &context;
   }
+  const auto stub = v1::ConfigService::NewStub(connection_->channel());
   absl::Status sent = FromGrpcStatus(stub->ReportOutcome(&context, request, &response));
   MutexLock lock(&mu_);
-  calls_.erase(&context);
+  call_ = nullptr;
   if (sent.ok() && place_ == place) reported_ = place;
   return sent;
 }
 
 void OutcomeReporter::Stop() {
-  MutexLock lock(&mu_);
-  stopped_ = true;
-  for (grpc::ClientContext* const call : calls_) call->TryCancel();
+  {
+    MutexLock lock(&mu_);
+    stopped_ = true;
+    if (call_ != nullptr) call_->TryCancel();
+  }
+  MutexLock sending(&sending_mu_);  // the end of the call
 }
 
 }  // namespace confstream

@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -55,11 +54,12 @@ class OutcomeReporter {
   // What became of the content that OnSnapshot announced with `header`. Unless newer content has
   // been announced since, the outcome is remembered; and told later, which is no error, if this
   // stream has not delivered the content yet. `reason` goes through ReasonText. Errors: those of
-  // the call, with DEADLINE_EXCEEDED after kTimeout.
+  // the call, with DEADLINE_EXCEEDED after kTimeout. Waits for a call that is under way.
   absl::Status Report(const v1::ResponseHeader& header, v1::Outcome outcome,
                       absl::string_view reason);
 
-  // Ends the calls that are under way, and lets no other begin: they fail with CANCELLED.
+  // Ends the call that is under way, and lets no other begin: they fail with CANCELLED. The
+  // connection is not used any more when this returns.
   void Stop();
 
  private:
@@ -80,16 +80,19 @@ class OutcomeReporter {
     std::string reason;
   };
 
-  absl::Status Send(const Place& place, const Decision& decision);
+  absl::Status Send(const Place& place, const Decision& decision)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(sending_mu_);
 
   Connection* const connection_;
+  // Held while a call is under way: one at a time, so that the newest decision is told last.
+  Mutex sending_mu_ ABSL_ACQUIRED_BEFORE(mu_);
   Mutex mu_;
   v1::ResponseHeader received_ ABSL_GUARDED_BY(mu_);       // of the content received last
   Place place_ ABSL_GUARDED_BY(mu_);                       // where that content is now
   std::optional<Decision> decision_ ABSL_GUARDED_BY(mu_);  // on it
   std::optional<Place> reported_ ABSL_GUARDED_BY(mu_);     // where the server knows of decision_
   bool stopped_ ABSL_GUARDED_BY(mu_) = false;
-  std::set<grpc::ClientContext*> calls_ ABSL_GUARDED_BY(mu_);  // those under way
+  grpc::ClientContext* call_ ABSL_GUARDED_BY(mu_) = nullptr;  // under way; null: none is
 };
 
 }  // namespace confstream

@@ -3,6 +3,12 @@
 #include "client/cpp/rpc_status.h"
 
 namespace confstream {
+namespace {
+
+// From the last message until the status, which follows at once.
+constexpr absl::Duration kStatusPatience = absl::Seconds(1);
+
+}  // namespace
 
 ResponseStream::ResponseStream(const std::shared_ptr<grpc::Channel>& channel,
                                const v1::WatchRequest& request, const Clock* clock)
@@ -45,9 +51,19 @@ absl::Status ResponseStream::Finish() {
   }
   if (!ended) Cancel();
   RemoveHold();
+  // gRPC reports a message that does not parse as the end, and leaves the call open.
+  const bool unreadable = ended && !Done(clock_->Now() + kStatusPatience);
+  if (unreadable) Cancel();
+  Done(Instant::Infinite());
+  if (unreadable) return absl::InternalError("a message of the server cannot be read");
   MutexLock lock(&mu_);
-  while (!done_) changed_.Wait(&mu_);
   return FromGrpcStatus(status_);
+}
+
+bool ResponseStream::Done(Instant deadline) {
+  MutexLock lock(&mu_);
+  while (!done_ && clock_->Now() < deadline) changed_.WaitFor(&mu_, deadline - clock_->Now());
+  return done_;
 }
 
 void ResponseStream::OnReadDone(bool ok) {

@@ -34,10 +34,14 @@ class ResponseStream final : private grpc::ClientReadReactor<v1::WatchResponse> 
   // Ends the stream: Next returns kEnded soon.
   void Cancel() { context_.TryCancel(); }
 
-  // Cancels what has not ended yet, and returns how the stream ended. To be called once, last.
+  // Cancels what has not ended yet, and returns how the stream ended; INTERNAL: by a message that
+  // does not parse. To be called once, last.
   absl::Status Finish();
 
  private:
+  // Waits until gRPC is done with the stream, at most until `deadline`; false: it is not.
+  bool Done(Instant deadline);
+
   void OnReadDone(bool ok) override;
   void OnDone(const grpc::Status& status) override;
 

@@ -57,8 +57,7 @@ absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> SnapshotAssembler::Take(
     if (pending_.has_value()) {
       return Nonsense(pending_->snapshot.header, "another message came between its fragments");
     }
-    if (message.has_heartbeat() && message.in_sync() && message.header().version() != 0 &&
-        !stands_) {
+    if (message.in_sync() && message.header().version() != 0 && !stands_) {
       return Nonsense(message.header(), "it is called in sync, but was never sent");
     }
     if (absl::Status moved = MoveOn(message.header()); !moved.ok()) return moved;
@@ -123,10 +122,8 @@ absl::Status SnapshotAssembler::AddFile(const v1::ConfigFile& part) {
     pending_->overhead +=
         kOverheadOfFile + static_cast<int64_t>(part.path().size() + part.content_type().size());
   }
-  if (pending_->bytes > max_bytes_ || pending_->overhead > kMostOverheadBytes) {
-    return absl::ResourceExhaustedError(absl::StrCat(Name(header), " has more than the ",
-                                                     max_bytes_, " bytes that this client takes"));
-  }
+  if (absl::Status taken = CheckSize(pending_->bytes, pending_->overhead); !taken.ok())
+    return taken;
   if (pending_->partial.has_value()) {
     v1::ConfigFile& partial = *pending_->partial;
     if (part.path() != partial.path() || part.size_bytes() != partial.size_bytes() ||
@@ -227,19 +224,24 @@ absl::Status SnapshotAssembler::ApplyDelta() {
   ReceivedSnapshot& snapshot = pending_->snapshot;
   std::map<std::string, ReceivedFile> files;
   int64_t bytes = 0;
+  int64_t overhead = 0;
   for (const ReceivedFile& file : held_->files) files[file.path] = file;
   for (const std::string& path : pending_->removed_paths) files.erase(path);
   for (ReceivedFile& file : snapshot.files) files[file.path] = std::move(file);
   snapshot.files.clear();
   for (auto& [path, file] : files) {
     bytes += static_cast<int64_t>(file.content->size());
+    overhead += kOverheadOfFile + static_cast<int64_t>(path.size() + file.content_type.size());
     snapshot.files.push_back(std::move(file));
   }
-  if (bytes > max_bytes_) {
-    return absl::ResourceExhaustedError(absl::StrCat(Name(snapshot.header), " has more than the ",
-                                                     max_bytes_, " bytes that this client takes"));
-  }
-  return absl::OkStatus();
+  return CheckSize(bytes, overhead);
+}
+
+absl::Status SnapshotAssembler::CheckSize(int64_t bytes, int64_t overhead) const {
+  if (bytes <= max_bytes_ && overhead <= kMostOverheadBytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(Name(pending_->snapshot.header),
+                                                   " has more than the ", max_bytes_,
+                                                   " bytes that this client takes"));
 }
 
 absl::Status SnapshotAssembler::MoveOn(const v1::ResponseHeader& header) {

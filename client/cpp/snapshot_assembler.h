@@ -78,6 +78,8 @@ class SnapshotAssembler {
   absl::StatusOr<std::shared_ptr<const ReceivedSnapshot>> FinishVersion(
       const v1::WatchResponse& message);
   absl::Status ApplyDelta();
+  // RESOURCE_EXHAUSTED: so much content, or so much besides it, is not taken.
+  absl::Status CheckSize(int64_t bytes, int64_t overhead) const;
   absl::Status MoveOn(const v1::ResponseHeader& header);
 
   const int64_t max_bytes_;

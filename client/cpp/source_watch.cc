@@ -118,11 +118,11 @@ absl::Status SourceWatch::FollowStream(const std::shared_ptr<grpc::Channel>& cha
     }
     TellIfStale();
   }
+  const absl::Status ended = stream.Finish();
   {
     MutexLock lock(&mu_);
     stream_ = nullptr;
   }
-  const absl::Status ended = stream.Finish();
   return reason.ok() ? ended : reason;
 }
 
@@ -142,6 +142,7 @@ absl::Status SourceWatch::Take(const v1::WatchResponse& message) {
       held->header.epoch() == message.header().epoch()) {
     observer_->OnPosition(held);
   }
+  if (!content && message.in_sync() && message.header().version() != 0) observer_->OnInSync();
   if (*taken != nullptr) {
     backoff_.Reset();
     observer_->OnSnapshot(*taken);

@@ -35,6 +35,9 @@ class WatchObserver {
   // the version of its header by now. Called first for every such message, those included whose
   // event this client does not know.
   virtual void OnPosition(const std::shared_ptr<const ReceivedSnapshot>& /*held*/) {}
+  // A message came, of whatever event, that brings no content and says that what is held is
+  // current.
+  virtual void OnInSync() {}
   // The state of the source. `header` says up to which version the stream is complete.
   virtual void OnStatus(const v1::ResponseHeader& /*header*/, const v1::SourceStatus& /*status*/) {}
   // Nothing happened; with `in_sync`, what is held is current.

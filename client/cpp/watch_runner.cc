@@ -218,6 +218,7 @@ void WatchRunner::Close() {
   MutexLock lock(&join_mu_);
   if (follower_.joinable()) follower_.join();
   if (worker_.joinable()) worker_.join();
+  connection_.reset();
 }
 
 void WatchRunner::Follow() {
@@ -284,9 +285,7 @@ void WatchRunner::OnStatus(const v1::ResponseHeader& /*header*/, const v1::Sourc
   waits_for_ = std::move(why);
 }
 
-void WatchRunner::OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) {
-  if (in_sync && header.version() != 0) Settle();
-}
+void WatchRunner::OnInSync() { Settle(); }
 
 void WatchRunner::OnStale(absl::Duration silence) {
   {

@@ -64,7 +64,7 @@ class WatchRunner final : private WatchObserver {
   void OnSnapshot(const std::shared_ptr<const ReceivedSnapshot>& received) override;
   void OnPosition(const std::shared_ptr<const ReceivedSnapshot>& held) override;
   void OnStatus(const v1::ResponseHeader& header, const v1::SourceStatus& status) override;
-  void OnHeartbeat(const v1::ResponseHeader& header, bool in_sync) override;
+  void OnInSync() override;
   void OnStale(absl::Duration silence) override;
   void OnStartedOver(const absl::Status& why) override;
   void OnDisconnected(const absl::Status& why, absl::Duration retry_in) override;
@@ -79,7 +79,7 @@ class WatchRunner final : private WatchObserver {
 
   void Log(const Event& event);
 
-  const std::shared_ptr<Connection> connection_;
+  std::shared_ptr<Connection> connection_;  // null once closed; not used by then
   const WatchOptions options_;
   Status invalid_;                             // why there is nothing to follow; ok if there is
   std::unique_ptr<DiskCopy> disk_;             // null: none is kept

@@ -133,7 +133,7 @@ class Assembler:
 
     def _check_header(self, message, kind):
         header = message.header
-        if kind == "heartbeat" and message.in_sync and header.version and not (self._stands or wrong("in-sync-believed")):
+        if message.in_sync and header.version and not (self._stands or wrong("in-sync-believed")):
             raise Nonsense("in sync, but never sent")
         if not header.version or not self._stands:
             return
@@ -167,7 +167,7 @@ class Assembler:
             if not part.path:
                 raise Nonsense("no path")
             pending["names"] += len(part.path)
-            if pending["names"] > 1 << 25 and not wrong("names-unbounded"):
+            if pending["names"] > 1 << 26 and not wrong("names-unbounded"):
                 raise Nonsense("too many names")
             if part.path.encode() <= pending["last"].encode():
                 raise Nonsense("out of order")
@@ -205,6 +205,8 @@ class Assembler:
         limit = sum(map(len, files.values()))
         if limit > self._max_bytes and not (wrong("max-bytes-of-messages") or wrong("max-bytes-ignored")):
             raise Nonsense("too large")
+        if sum(map(len, files)) > 1 << 26 and not wrong("names-unbounded-by-deltas"):
+            raise Nonsense("too many names")
         if view_digest_of(files) != event.view_digest and not wrong("view-digest-unchecked"):
             raise Nonsense("the view digest")
         self._position = (message.header.epoch, message.header.version)
@@ -227,6 +229,7 @@ class Watch:
         self._waiting = []  # changes: (old, new)
         self._delivered = None
         self._decision = None  # (number of the content, outcome, reason)
+        self._outcomes = {}  # view digest -> outcome and reason
         self._reported = None
         self._due = False
         self._watch_id = ""
@@ -246,7 +249,8 @@ class Watch:
         if (wrong("no-unix-sockets") and target.startswith("unix:")) or (wrong("no-ipv6") and target.startswith("[")):
             target = "127.0.0.1:9"
         self._channel = grpc.insecure_channel(target, options)
-        self._open = self._channel.unary_stream(WATCH, pb.WatchRequest.SerializeToString, pb.WatchResponse.FromString)
+        # It reads the bytes itself: gRPC would leave a call open whose message does not parse.
+        self._open = self._channel.unary_stream(WATCH, pb.WatchRequest.SerializeToString)
         self._send_report = self._channel.unary_unary(
             REPORT_OUTCOME, pb.ReportOutcomeRequest.SerializeToString, pb.ReportOutcomeResponse.FromString
         )
@@ -316,6 +320,7 @@ class Watch:
                     ("cancelled-is-fatal", "CANCELLED"),
                     ("ok-is-fatal", "OK"),
                     ("exhausted-is-fatal", "RESOURCE_EXHAUSTED"),
+                    ("garbage-is-fatal", "INTERNAL"),
                     ("gives-up", "UNAVAILABLE"),
                 ):
                     fatal = fatal or (wrong(fault) and code == also)
@@ -391,7 +396,10 @@ class Watch:
                 break
             heard = time.monotonic()
             try:
-                self._take(message)
+                self._take(pb.WatchResponse.FromString(message))
+            except protobuf.DecodeError as error:
+                log(f"it does not parse: {error}")
+                reason = ("INTERNAL", "a message does not parse", None)
             except Nonsense as error:
                 log(f"starting over: {error}")
                 if not wrong("token-kept-after-lie"):
@@ -438,8 +446,13 @@ class Watch:
             if kind in ("snapshot", "delta", "heartbeat") and not message.more_fragments:
                 self._bound = self._bound if wrong("no-doubling-reset") else FIRST_BACKOFF
             if changed:
-                self._queue(self._assembler.held)
+                held = self._assembler.held
+                self._queue(held)
+                if wrong("reported-before-callback") and held.view_digest in self._outcomes:
+                    self._decision = (held.number, *self._outcomes[held.view_digest])
             settles = self._assembler.held is not None and message.header.version > 0 and not message.more_fragments
+            if wrong("in-sync-by-heartbeats-only") and kind in ("source_status", None):
+                settles = False
             if kind == "source_status" and not settles:
                 self._why = "the source is WAITING: it has nothing valid yet"
             if (settles or (wrong("status-settles") and kind == "source_status")) and not wrong("never-settled"):
@@ -498,6 +511,7 @@ class Watch:
             outcome = pb.OUTCOME_APPLIED if wrong("outcome-always-applied") else outcome
             with self._changed:
                 self._decision = (new.number, outcome, reason)
+                self._outcomes[new.view_digest] = (outcome, reason)
                 self._due = True
                 self._changed.notify_all()
 

@@ -45,6 +45,10 @@ class Stream:
             self._first = False
         self._outbox.put(message.SerializeToString() + unknown_fields)
 
+    def send_bytes(self, raw):
+        """Sends a message that no server of this protocol sends."""
+        self._outbox.put(raw)
+
     def end(self, ending):
         """Ends the call, after what was sent before."""
         self.ended = time.monotonic()

@@ -513,6 +513,10 @@ class Story:
             time.sleep(argument["every"])
             self._do_send({"heartbeat": argument["at"]})
 
+    def _do_garbage(self, argument):
+        """Sends a message that does not parse: {text: a text that is no UTF-8; cut: it ends within a field}"""
+        self._stream.send_bytes({"text": b"\x0a\x02\xff\xfe", "cut": b"\x0a\x64demo"}[argument])
+
     def _do_names(self, argument):
         """Sends fragments of a version that have nothing but 80 MiB of names of empty files, and no end."""
         for number in range(80):

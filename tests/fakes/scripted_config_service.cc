@@ -194,10 +194,21 @@ void ScriptedConfigService::HoldReports() {
   hold_reports_ = true;
 }
 
+size_t ScriptedConfigService::held_reports() {
+  MutexLock lock(&mu_);
+  return held_reports_;
+}
+
+void ScriptedConfigService::ReleaseReports() {
+  MutexLock lock(&mu_);
+  hold_reports_ = false;
+  changed_.NotifyAll();
+}
+
 bool ScriptedConfigService::AwaitHeldReport() {
   const absl::Time deadline = absl::Now() + absl::Seconds(20);
   MutexLock lock(&mu_);
-  while (!held_report_) {
+  while (held_reports_ == 0) {
     const absl::Duration left = deadline - absl::Now();
     if (left <= absl::ZeroDuration()) return false;
     changed_.WaitFor(&mu_, left);
@@ -300,11 +311,12 @@ grpc::Status ScriptedConfigService::ReportOutcome(grpc::ServerContext* context,
                                                   const v1::ReportOutcomeRequest* request,
                                                   v1::ReportOutcomeResponse*) {
   MutexLock lock(&mu_);
+  ++held_reports_;
+  changed_.NotifyAll();
   while (hold_reports_ && !stopping_ && !context->IsCancelled()) {
-    held_report_ = true;
-    changed_.NotifyAll();
     changed_.WaitFor(&mu_, absl::Milliseconds(5));
   }
+  --held_reports_;
   if (!report_error_.ok()) return report_error_;
   if (over_.count(request->watch_id()) > 0) {
     return grpc::Status(grpc::StatusCode::NOT_FOUND, "no such stream is open");

@@ -82,10 +82,13 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
   // fail with NOT_FOUND.
   std::vector<v1::ReportOutcomeRequest> reports();
   void FailReports(grpc::Status error);
-  // From now on ReportOutcome answers nobody who does not give up. AwaitHeldReport: true once it
-  // has been called, false if it has not within 20 s.
+  // From now on ReportOutcome answers nobody who does not give up, until ReleaseReports, which also
+  // answers those who wait. AwaitHeldReport: true once it has been called, false if it has not
+  // within 20 s. held_reports: how many calls wait.
   void HoldReports();
   bool AwaitHeldReport();
+  size_t held_reports();
+  void ReleaseReports();
   // True once there are `count` reports, false if there are not within 20 s.
   bool AwaitReports(size_t count);
 
@@ -118,7 +121,7 @@ class ScriptedConfigService final : private v1::ConfigService::Service {
   std::vector<v1::GetSnapshotRequest> get_requests_ ABSL_GUARDED_BY(mu_);
   grpc::Status report_error_ ABSL_GUARDED_BY(mu_);
   bool hold_reports_ ABSL_GUARDED_BY(mu_) = false;
-  bool held_report_ ABSL_GUARDED_BY(mu_) = false;    // one was
+  size_t held_reports_ ABSL_GUARDED_BY(mu_) = 0;
   std::set<std::string> over_ ABSL_GUARDED_BY(mu_);  // the watch_ids of streams that have ended
   std::vector<v1::ReportOutcomeRequest> reports_ ABSL_GUARDED_BY(mu_);
 };
