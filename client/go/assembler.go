@@ -142,8 +142,7 @@ func (a *assembler) addFile(part *pb.ConfigFile) error {
 			return a.tooLarge(p.header)
 		}
 		p.bytes += p.rest
-		p.names += int64(len(path)+len(part.GetContentType())) + overheadOfFile
-		if p.names > mostOverhead {
+		if p.names += overhead(path, part.GetContentType()); p.names > mostOverhead {
 			return a.tooLarge(p.header)
 		}
 		p.files = append(p.files, File{
@@ -190,7 +189,9 @@ func (a *assembler) finish(header *pb.ResponseHeader, missingGlobs []string) err
 			if replaced || p.removed[file.Path] {
 				continue
 			}
-			if p.bytes += int64(len(file.Content)); p.bytes > a.maxBytes {
+			p.bytes += int64(len(file.Content))
+			p.names += overhead(file.Path, file.ContentType)
+			if p.bytes > a.maxBytes || p.names > mostOverhead {
 				return a.tooLarge(header)
 			}
 			files = append(files, file)
@@ -232,6 +233,11 @@ func (a *assembler) moveOn(header *pb.ResponseHeader) error {
 	moved.header, moved.watchID, moved.fromCache = header, a.watchID, false
 	a.held = &moved
 	return nil
+}
+
+// overhead is what a file takes besides its content.
+func overhead(path, contentType string) int64 {
+	return int64(len(path)+len(contentType)) + overheadOfFile
 }
 
 func (a *assembler) tooLarge(header *pb.ResponseHeader) error {

@@ -218,6 +218,20 @@ func TestAssemblerKeepsToItsBound(t *testing.T) {
 			t.Errorf("%d bytes are taken where %d are allowed: %v", bound, bound-1, err)
 		}
 	}
+	half := strings.Repeat("x", mostOverhead/2-len("a")-len("text/plain")-overheadOfFile)
+	all := version{"e", 1, map[string]string{"a" + half: "", "b" + half: ""}}
+	more := version{"e", 2, map[string]string{"a" + half: "", "b" + half: "", "c": ""}}
+	other := version{"e", 2, map[string]string{"a" + half: "", "c" + half: ""}}
+	if err := take(1, all.snapshot(), other.deltaFrom(all)); err != nil {
+		t.Errorf("names up to the bound are refused: %v", err)
+	}
+	for name, messages := range map[string][]*pb.WatchResponse{
+		"a snapshot": {more.snapshot()}, "a delta": {all.snapshot(), more.deltaFrom(all)},
+	} {
+		if err := take(1, messages...); status.Code(err) != codes.ResourceExhausted {
+			t.Errorf("%s with more names is taken: %v", name, err)
+		}
+	}
 	huge := one.snapshot()
 	huge.GetSnapshot().GetFiles()[0].SizeBytes = 1 << 60
 	if err := take(1<<30, huge); status.Code(err) != codes.ResourceExhausted {

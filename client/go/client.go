@@ -16,6 +16,9 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
+// Servers send about 1 MiB; gRPC's own bound is 4 MiB.
+const mostMessageBytes = 64 << 20
+
 // ErrClosed is what calls fail with after Close.
 var ErrClosed = errors.New("confstream: closed")
 
@@ -42,6 +45,7 @@ func Dial(address string, options ...grpc.DialOption) (*Client, error) {
 	c.options = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostMessageBytes)),
 		// Connections are tried when a watch tries a stream: gRPC's own backoff would come between, and keep step
 		// with that of other clients. See giveBack.
 		grpc.WithConnectParams(grpc.ConnectParams{

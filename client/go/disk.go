@@ -19,6 +19,10 @@ import (
 	pb "confstream.dev/go/confstream/v1"
 )
 
+// What a program that was killed left half written is removed after this time; until then it may belong to one that
+// lives.
+const litterAge = 10 * time.Minute
+
 // diskCopy is the last good snapshot of a view on a disk, in the form that clients in all languages share.
 type diskCopy struct{ path string }
 
@@ -120,10 +124,12 @@ func (d *diskCopy) write(s *Snapshot) error {
 
 // tidy removes what programs that were killed while they wrote have left. One that writes now is not touched.
 func (d *diskCopy) tidy() {
-	left, _ := filepath.Glob(d.path + ".*.tmp")
-	for _, path := range left {
-		if info, err := os.Stat(path); err == nil && time.Since(info.ModTime()) > time.Hour {
-			os.Remove(path)
+	directory, name := filepath.Dir(d.path), filepath.Base(d.path)
+	entries, _ := os.ReadDir(directory)
+	for _, entry := range entries {
+		ours := strings.HasPrefix(entry.Name(), name+".") && strings.HasSuffix(entry.Name(), ".tmp")
+		if info, err := entry.Info(); ours && err == nil && time.Since(info.ModTime()) > litterAge {
+			os.Remove(filepath.Join(directory, entry.Name()))
 		}
 	}
 }

@@ -210,16 +210,19 @@ func TestDamagedCopyIsLeftAlone(t *testing.T) {
 }
 
 func TestWhatKilledProgramsLeftIsRemoved(t *testing.T) {
-	directory := t.TempDir()
+	directory := filepath.Join(t.TempDir(), `a[b]*?\`) // which is no pattern
+	if err := os.Mkdir(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	old, fresh := filepath.Join(directory, allFiles+".1.tmp"), filepath.Join(directory, allFiles+".2.tmp")
-	for _, path := range []string{old, fresh} {
+	for path, age := range map[string]time.Duration{old: 11 * time.Minute, fresh: 9 * time.Minute} {
 		if err := os.WriteFile(path, []byte("half"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-	}
-	hoursAgo := time.Now().Add(-2 * time.Hour)
-	if err := os.Chtimes(old, hoursAgo, hoursAgo); err != nil {
-		t.Fatal(err)
+		written := time.Now().Add(-age)
+		if err := os.Chtimes(path, written, written); err != nil {
+			t.Fatal(err)
+		}
 	}
 	d, err := newDiskCopy(directory, "demo", nil)
 	if err != nil {

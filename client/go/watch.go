@@ -159,8 +159,11 @@ func (w *Watch) Changes() iter.Seq[Change] {
 	return func(yield func(Change) bool) {
 		var seen *Snapshot
 		for {
+			// Asked before the state is loaded: a watch that ends by itself publishes its last content and its error
+			// first, and then is over. The other way round, what came between the two would be lost.
+			over := w.ctx.Err() != nil
 			state := w.state.Load()
-			if w.ctx.Err() != nil && state.err == nil {
+			if over && state.err == nil {
 				return
 			}
 			change, changed := changeTo(state.held, seen)
@@ -175,8 +178,7 @@ func (w *Watch) Changes() iter.Seq[Change] {
 			default:
 				select {
 				case <-state.next:
-				case <-w.ctx.Done():
-					return
+				case <-w.ctx.Done(): // next may be closed, too
 				}
 			}
 		}

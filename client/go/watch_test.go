@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -260,6 +261,51 @@ func TestLoopGetsTheLastContentBeforeTheWatchEndsByItself(t *testing.T) {
 			t.Errorf("got %d changes and %v", len(got), w.Err())
 		}
 	})
+}
+
+// overtakenContext has something happen just before one of its methods answers.
+type overtakenContext struct {
+	context.Context
+	method   string
+	overtake func()
+}
+
+func (c overtakenContext) Err() error {
+	if c.method == "Err" {
+		c.overtake()
+	}
+	return c.Context.Err()
+}
+
+func (c overtakenContext) Done() <-chan struct{} {
+	if c.method == "Done" {
+		c.overtake()
+	}
+	return c.Context.Done()
+}
+
+func TestLoopGetsTheLastContentWhereverTheEndOvertakesIt(t *testing.T) {
+	for n := range 200 { // of two that are ready, a select takes any
+		method := []string{"Err", "Done"}[n%2]
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &Watch{}
+		w.state.Store(&watchState{held: &Snapshot{viewDigest: "one"}, next: make(chan struct{})})
+		var got []string
+		w.ctx = overtakenContext{ctx, method, func() {
+			if len(got) == 0 || w.Err() != nil {
+				return
+			}
+			w.publish(func(state *watchState) { state.held = &Snapshot{viewDigest: "two"} })
+			w.publish(func(state *watchState) { state.ended, state.err = true, unavailable })
+			cancel()
+		}}
+		for change := range w.Changes() {
+			got = append(got, change.New.ViewDigest())
+		}
+		if !slices.Equal(got, []string{"one", "two"}) {
+			t.Fatalf("the end came before %s answered: the loop got %v", method, got)
+		}
+	}
 }
 
 func TestStreamThatEndsUnaskedIsResumed(t *testing.T) {
@@ -731,6 +777,25 @@ func TestTooLargeVersionIsRefused(t *testing.T) {
 		s.expect("").send(three.snapshot())
 		time.Sleep(time.Second)
 		expectFiles(t, w.Current(), three)
+	})
+}
+
+func TestMessageThatGRPCDoesNotTakeIsAskedForAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		reasons := make(chan error, 1)
+		w := s.watch(OnDisconnect(func(reason error, _ time.Duration) { reasons <- reason }))
+		st := s.accept()
+		large := version{"e", 1, map[string]string{"a": strings.Repeat("x", 5<<20)}}
+		whole := large.snapshot()
+		whole.GetSnapshot().Files = large.parts([]string{"a"}, 5<<20)
+		st.send(whole)
+		synctest.Wait()
+		expectFiles(t, w.Current(), large)
+		st.send(&pb.WatchResponse{WatchId: strings.Repeat("x", 64<<20)})
+		if reason := await(t, "the end of the stream", reasons); status.Code(reason) != codes.ResourceExhausted {
+			t.Errorf("it ended with %v", reason)
+		}
+		s.expect(large.token())
 	})
 }
 

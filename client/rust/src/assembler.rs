@@ -287,7 +287,7 @@ impl Pending {
                     let what = format!("{:?} begins at byte {}", part.path, part.content_offset);
                     return Err(wrong(&self.first, what));
                 }
-                self.overhead += (part.path.len() + part.content_type.len()) as u64 + OVERHEAD_OF_FILE;
+                self.overhead += overhead_of(&part);
                 if self.overhead > MOST_OVERHEAD_BYTES {
                     return Err(too_large(&self.first, max_bytes));
                 }
@@ -326,7 +326,9 @@ impl Pending {
             let mut files: BTreeMap<_, _> = base.files.iter().map(|file| (file.path(), file)).collect();
             files.retain(|path, _| !self.removed.contains(*path));
             files.extend(self.files.iter().map(|file| (file.path(), file)));
-            if files.values().map(|file| file.content().len() as u64).sum::<u64>() > max_bytes {
+            let bytes: u64 = files.values().map(|file| file.content().len() as u64).sum();
+            let overhead: u64 = files.values().map(|file| overhead_of(&file.0)).sum();
+            if bytes > max_bytes || overhead > MOST_OVERHEAD_BYTES {
                 return Err(too_large(&header, max_bytes));
             }
             self.files = files.into_values().cloned().collect();
@@ -348,6 +350,11 @@ impl Pending {
 
 fn length(file: &ConfigFile) -> i64 {
     i64::try_from(file.content.len()).unwrap_or(i64::MAX)
+}
+
+/// What a file takes besides its content.
+fn overhead_of(file: &ConfigFile) -> u64 {
+    (file.path.len() + file.content_type.len()) as u64 + OVERHEAD_OF_FILE
 }
 
 fn wrong(header: &ResponseHeader, what: impl std::fmt::Display) -> Status {
@@ -660,5 +667,27 @@ mod tests {
             &[],
             &[("a", "one"), ("b", "two"), ("c", "1")],
         )]);
+    }
+
+    #[test]
+    fn versions_of_too_many_names_are_refused_in_one_or_by_a_delta() {
+        // A content type is not hashed, which takes its time in a test.
+        let half = |path: &str| ConfigFile {
+            content_type: "x".repeat((MOST_OVERHEAD_BYTES / 2 - OVERHEAD_OF_FILE - 1) as usize),
+            ..file(path, "")
+        };
+        let most = [("a", ""), ("b", "")];
+        let other = [("a", ""), ("c", "")];
+        let more = [("a", ""), ("b", ""), ("c", "")];
+        let refused = |result: Result<Taken, Status>| result.unwrap_err().code() == tonic::Code::ResourceExhausted;
+
+        let whole = fragment(3, vec![half("a"), half("b"), file("c", "")], &more, false);
+        assert!(refused(Assembler::new(0).take(whole)));
+        let mut assembler = Assembler::new(0);
+        let whole = fragment(3, vec![half("a"), half("b")], &most, false);
+        assembler.take(whole).unwrap();
+        assert!(refused(assembler.take(delta(3, 4, vec![file("c", "")], &[], &more))));
+        // What goes makes room for what comes.
+        assembler.take(delta(3, 4, vec![half("c")], &["b"], &other)).unwrap();
     }
 }

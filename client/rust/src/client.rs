@@ -1,10 +1,14 @@
 use std::{
     net::Ipv6Addr,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
-use tonic::transport::{Channel, Endpoint};
+use tonic::{
+    client::GrpcService,
+    transport::{Channel, Endpoint},
+};
 
 use crate::{Error, WatchBuilder, proto::config_service_client::ConfigServiceClient};
 
@@ -84,6 +88,9 @@ impl Client {
     /// The channel to make calls on, and its number.
     pub(crate) fn channel(&self) -> (Channel, u64) {
         let mut current = self.current();
+        if current.channel.as_ref().is_some_and(is_over) {
+            current.give_up();
+        }
         let channel = current
             .channel
             .get_or_insert_with(|| self.connection.endpoint.connect_lazy());
@@ -95,10 +102,7 @@ impl Client {
     pub(crate) fn give_up(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            *current = Current {
-                channel: None,
-                number: number + 1,
-            };
+            current.give_up();
         }
     }
 
@@ -106,6 +110,22 @@ impl Client {
         // No half-made change can be seen: each is one assignment.
         self.connection.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Current {
+    fn give_up(&mut self) {
+        *self = Self {
+            channel: None,
+            number: self.number + 1,
+        };
+    }
+}
+
+/// The task behind a channel ends with the runtime in which the channel was made, and every call on it fails from then
+/// on: it does not connect again.
+fn is_over(channel: &Channel) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    matches!(channel.clone().poll_ready(&mut context), Poll::Ready(Err(_)))
 }
 
 /// `address` as tonic writes it.

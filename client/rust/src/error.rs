@@ -15,7 +15,7 @@ pub enum Error {
         /// What kept it waiting, for people to read.
         why: String,
     },
-    /// The watch ended by itself, with what the server answered.
+    /// The watch ended by itself, with what the server answered; `INTERNAL`: see [`Watch::ended`](crate::Watch::ended).
     Ended(Status),
     /// The watch was closed.
     Closed,

@@ -1,4 +1,11 @@
-use std::{error::Error as _, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error as _,
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use prost::Message as _;
 use tokio::time::{Instant, timeout_at};
@@ -11,7 +18,7 @@ use crate::{
     proto::{
         SourceStatus, WatchRequest, WatchResponse, config_service_client::ConfigServiceClient, watch_response::Event,
     },
-    shared::{End, Shared},
+    shared::{End, Shared, shown, text_of},
 };
 
 /// Heartbeats missed until a copy is stale and a stream given up.
@@ -70,9 +77,7 @@ impl Follower {
     pub(crate) async fn run(mut self) {
         if self.shared.state.borrow().stale {
             tracing::warn!(source = %self.shared.source, "stale: what is held comes from the disk");
-            if let Some(on_stale) = &mut self.on_stale {
-                on_stale(true);
-            }
+            self.tell(true);
         }
         loop {
             let ended = with_cause(self.follow_stream().await);
@@ -80,7 +85,7 @@ impl Follower {
             let (code, why) = (ended.code(), shown(ended.message()));
             if !is_worth_retrying(code) {
                 tracing::error!(%source, ?code, "the watch ended: {why}");
-                self.shared.end(End::ByServer(ended));
+                self.shared.end(End::ByItself(ended));
                 return;
             }
             let asked = retry_delay(&ended).unwrap_or_default().min(MOST_RETRY_DELAY);
@@ -118,8 +123,11 @@ impl Follower {
         loop {
             match self.before(silent_at, stream.message()).await {
                 Some(Ok(Some(message))) => {
-                    silent_at = Instant::now() + self.stale_after;
-                    if let Err(status) = self.take(message) {
+                    let taken = self.take(message);
+                    // Not before: what it took to handle the message was no silence.
+                    self.last_heard = Instant::now();
+                    silent_at = self.last_heard + self.stale_after;
+                    if let Err(status) = taken {
                         self.assembler.forget_token();
                         let source = &self.shared.source;
                         tracing::warn!(%source, "started over without a token: {}", shown(status.message()));
@@ -135,7 +143,6 @@ impl Follower {
 
     fn take(&mut self, mut message: WatchResponse) -> Result<(), Status> {
         let source = &self.shared.source;
-        self.last_heard = Instant::now();
         let watch_id = std::mem::take(&mut message.watch_id);
         if !watch_id.is_empty() {
             tracing::info!(%source, watch_id, "connected");
@@ -169,9 +176,7 @@ impl Follower {
         });
         if was_stale {
             tracing::info!(%source, "fresh: the server has settled the copy");
-            if let Some(on_stale) = &mut self.on_stale {
-                on_stale(false);
-            }
+            self.tell(false);
         }
         self.shared.report_soon();
         Ok(())
@@ -198,14 +203,31 @@ impl Follower {
             if may_become_stale && now >= stale_at {
                 self.shared.state.send_modify(|state| state.stale = true);
                 tracing::warn!(source = %self.shared.source, "stale: nothing was heard for {:?}", now - self.last_heard);
-                if let Some(on_stale) = &mut self.on_stale {
-                    on_stale(true);
-                }
+                self.tell(true);
             }
             if now >= deadline {
                 return None;
             }
         }
+    }
+
+    /// Tells the program whether the copy is stale. A hook that panics takes nothing along.
+    fn tell(&mut self, stale: bool) {
+        if let Some(on_stale) = &mut self.on_stale
+            && let Err(panic) = catch_unwind(AssertUnwindSafe(|| on_stale(stale)))
+        {
+            let (source, text) = (&self.shared.source, shown(text_of(&*panic)));
+            tracing::error!(%source, "the hook for stale copies panicked: {text}");
+        }
+    }
+}
+
+/// Whatever became of the follower, what nobody follows must not pass for current. Whoever ended it has given a reason
+/// before, and the first counts.
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let ended = Status::internal("what followed the source panicked, or its runtime has ended");
+        self.shared.end(End::ByItself(ended));
     }
 }
 
@@ -249,17 +271,6 @@ fn with_cause(status: Status) -> Status {
     Status::new(code, format!("{}: {cause}", status.message()))
 }
 
-/// `text` as a log may have it: a control character would be another line, or a command to the terminal.
-fn shown(text: &str) -> String {
-    text.chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
-}
-
 /// `google.rpc.Status`, which travels with errors.
 #[derive(Clone, PartialEq, prost::Message)]
 struct RpcStatus {
@@ -280,7 +291,11 @@ fn retry_delay(status: &Status) -> Option<Duration> {
     let info = details
         .iter()
         .find(|detail| detail.type_url.ends_with("/google.rpc.RetryInfo"))?;
-    RetryInfo::decode(&info.value[..]).ok()?.retry_delay?.try_into().ok()
+    let delay = RetryInfo::decode(&info.value[..]).ok()?.retry_delay?;
+    if delay.seconds < 0 || delay.nanos < 0 {
+        return None; // the conversion of the least would overflow
+    }
+    delay.try_into().ok()
 }
 
 /// What a state of the source keeps a client waiting for.
@@ -323,8 +338,10 @@ mod tests {
         });
         assert_eq!(retry_delay(&asked), Some(Duration::from_millis(2500)));
         assert_eq!(retry_delay(&Status::unavailable("")), None);
-        let negative = with_retry_info(prost_types::Duration { seconds: -2, nanos: 0 });
-        assert_eq!(retry_delay(&negative), None);
+        for (seconds, nanos) in [(-2, 0), (i64::MIN, 0), (0, i32::MIN), (1, -1)] {
+            let negative = with_retry_info(prost_types::Duration { seconds, nanos });
+            assert_eq!(retry_delay(&negative), None, "{seconds}.{nanos}");
+        }
         let garbage = Status::with_details(Code::Unavailable, "", vec![0xff].into());
         assert_eq!(retry_delay(&garbage), None);
     }

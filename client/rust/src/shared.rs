@@ -1,4 +1,5 @@
 use std::{
+    any::Any,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -38,7 +39,7 @@ pub(crate) struct State {
 #[derive(Clone, Debug)]
 pub(crate) enum End {
     Closed,
-    ByServer(Status),
+    ByItself(Status),
 }
 
 /// What became of a version at this program.
@@ -134,7 +135,7 @@ impl Shared {
             self.report_again.notified().await;
             if let Err(status) = self.report().await {
                 let (code, source) = (status.code(), &self.source);
-                tracing::warn!(%source, ?code, "an outcome could not be reported: {}", status.message());
+                tracing::warn!(%source, ?code, "an outcome could not be reported: {}", shown(status.message()));
             }
         }
     }
@@ -197,6 +198,24 @@ impl fmt::Debug for Shared {
 /// Locks what is changed by single assignments only, so that a panic leaves nothing half made.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `text` as a log may have it: a control character would be another line, or a command to the terminal.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = (!c.is_control()).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+/// What a panic said.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
 }
 
 /// `text` as a reason can be, without the end that is too much.

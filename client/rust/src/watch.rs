@@ -22,7 +22,7 @@ use crate::{
     disk_copy::DiskCopy,
     follower::{Follower, StaleHook},
     proto::{WatchMode, WatchRequest},
-    shared::{End, Shared, State},
+    shared::{End, Shared, State, text_of},
     snapshot::Snapshot,
 };
 
@@ -129,7 +129,8 @@ impl WatchBuilder {
         self
     }
 
-    /// Calls `hook` with `true` when the copy becomes stale and with `false` when it no longer is. It must not block.
+    /// Calls `hook` with `true` when the copy becomes stale and with `false` when it no longer is. It must not block; if
+    /// it panics, this is logged.
     pub fn on_stale(mut self, hook: impl FnMut(bool) + Send + 'static) -> Self {
         self.on_stale = Some(Box::new(hook));
         self
@@ -229,7 +230,7 @@ impl Watch {
         let state = self.shared.state.borrow();
         match (&state.held, &state.end) {
             (Some(held), _) if state.settled || !in_time => Ok(Arc::clone(held)),
-            (_, Some(End::ByServer(status))) => Err(Error::Ended(status.clone())),
+            (_, Some(End::ByItself(status))) => Err(Error::Ended(status.clone())),
             (_, Some(End::Closed)) => Err(Error::Closed),
             (_, None) => Err(Error::DeadlineExceeded {
                 waited: limit,
@@ -268,7 +269,7 @@ impl Watch {
     /// [`Error::Ended`], [`Error::Closed`]: there is no stream to report to any more.
     pub async fn report(&self, snapshot: &Snapshot, outcome: Outcome) -> Result<(), Error> {
         match &self.shared.state.borrow().end {
-            Some(End::ByServer(status)) => return Err(Error::Ended(status.clone())),
+            Some(End::ByItself(status)) => return Err(Error::Ended(status.clone())),
             Some(End::Closed) => return Err(Error::Closed),
             None => {}
         }
@@ -276,12 +277,13 @@ impl Watch {
         self.shared.report().await.map_err(Error::NotReported)
     }
 
-    /// Waits for the end of the watch. Returns the server's answer if that ended it, `None` if it was closed.
+    /// Waits for the end of the watch. Returns the server's answer if that ended it, `INTERNAL` if a panic did or the end
+    /// of the runtime that it was started in, `None` if it was closed.
     pub async fn ended(&self) -> Option<Status> {
         let mut state = self.shared.state.subscribe();
         let state = state.wait_for(|state| state.end.is_some()).await.ok()?;
         match state.end.as_ref()? {
-            End::ByServer(status) => Some(status.clone()),
+            End::ByItself(status) => Some(status.clone()),
             End::Closed => None,
         }
     }
@@ -343,7 +345,8 @@ async fn deliver(shared: Arc<Shared>, mut feed: Feed, mut callback: Option<Callb
                 INSIDE.set(id);
                 let result = catch_unwind(AssertUnwindSafe(|| call(change)));
                 INSIDE.set(0);
-                (call, result.unwrap_or_else(|panic| Err(text_of(&*panic))))
+                let panicked = |panic: Box<dyn Any + Send>| Err(format!("the callback panicked: {}", text_of(&*panic)));
+                (call, result.unwrap_or_else(panicked))
             });
             let Ok((call, result)) = called.await else {
                 return; // the runtime is shutting down
@@ -386,14 +389,6 @@ async fn store(source: &str, disk_copy: DiskCopy, snapshot: Arc<Snapshot>) {
     if let Err(error) = stored.unwrap_or_else(|error| Err(error.into())) {
         tracing::warn!(%source, "the copy {} could not be written: {error}", path.display());
     }
-}
-
-fn text_of(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the callback panicked: {}", text.unwrap_or("without a text"))
 }
 
 fn to_proto(duration: Duration) -> prost_types::Duration {

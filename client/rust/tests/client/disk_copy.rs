@@ -133,6 +133,25 @@ async fn it_is_held_stale_while_the_server_is_away_and_settled_by_it() {
 }
 
 #[tokio::test]
+async fn a_hook_that_panics_takes_nothing_along() {
+    let (server, directory) = (Server::start().await, Directory::new());
+    fs::write(copy_in(&directory), snapshot(5, ONE).encode_to_vec()).unwrap();
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let hook = move |is_stale| {
+        sender.send(is_stale).unwrap();
+        panic!("stale: {is_stale}");
+    };
+    let watch = cached(&server.address, &directory).on_stale(hook).start().await;
+    assert_eq!(within(told.recv()).await, Some(true));
+    let stream = server.stream().await;
+    stream.begin(heartbeat(5));
+    assert_eq!(within(told.recv()).await, Some(false));
+    stream.send(snapshot(6, TWO));
+    until(|| watch.current().unwrap().version() == 6).await;
+    assert!(!watch.is_stale() && stream.is_open());
+}
+
+#[tokio::test]
 async fn wait_fails_in_spite_of_it_when_the_server_ends_the_watch() {
     let (server, directory) = (Server::start().await, Directory::new());
     fs::write(copy_in(&directory), snapshot(5, ONE).encode_to_vec()).unwrap();

@@ -15,6 +15,7 @@ use confstream_client::{
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
+use tracing::{Event, Metadata, Subscriber, field::Field, span};
 
 use crate::support::*;
 
@@ -363,6 +364,38 @@ async fn the_copy_becomes_stale_while_the_server_is_away() {
     until(|| !watch.is_stale()).await;
 }
 
+#[tokio::test]
+async fn what_it_took_to_handle_a_message_is_no_silence() {
+    let server = Server::start().await;
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let _watch = demo(&server)
+        .heartbeat(Duration::from_millis(300))
+        .on_stale(move |stale| {
+            if !stale {
+                std::thread::sleep(Duration::from_millis(1000)); // as it would take to hash much
+            }
+            sender.send((stale, Instant::now())).unwrap();
+        })
+        .start()
+        .await;
+    let first = server.stream().await;
+    first.begin(snapshot(1, ONE));
+    first.gone().await;
+    let second = server.stream().await;
+    second.begin(heartbeat(1));
+    let fresh = loop {
+        let (stale, at) = within(told.recv()).await.unwrap();
+        if !stale {
+            break at;
+        }
+    };
+    second.gone().await;
+    let gone = Instant::now();
+    let (stale, at) = within(told.recv()).await.unwrap();
+    assert!(stale && at - fresh >= Duration::from_millis(890), "{:?}", at - fresh);
+    assert!(gone - fresh >= Duration::from_millis(890), "{:?}", gone - fresh);
+}
+
 // 7: checked. Much more of it is beside the assembler.
 
 #[tokio::test]
@@ -471,6 +504,51 @@ async fn a_report_that_fails_is_tried_again_with_the_next_message() {
     stream.send(heartbeat(2));
     assert_eq!(server.report().await.version, 2);
     assert!(stream.is_open());
+}
+
+/// Takes down the sentences of the log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event() && metadata.target().starts_with("confstream_client")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
+            if field.name() == "message" {
+                self.0.lock().unwrap().push(format!("{value:?}"));
+            }
+        });
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_a_report_is_one_line_of_the_log() {
+    let log = Log::default();
+    let _here = tracing::subscriber::set_default(log.clone());
+    let server = Server::start().await;
+    let (callback, _changes) = heard();
+    let _watch = demo(&server).on_change(callback).start().await;
+    let stream = server.stream().await;
+    stream.begin(snapshot(1, ONE));
+    let answer = Err(Status::unavailable("no\nERROR forged\u{1b}[2J"));
+    server.unanswered_report().await.answer(answer);
+    let expected = r"an outcome could not be reported: no\nERROR forged\u{1b}[2J";
+    let of_the_report = |sentence: &String| sentence.starts_with("an outcome");
+    until(|| log.0.lock().unwrap().iter().any(of_the_report)).await;
+    let sentences = log.0.lock().unwrap();
+    assert_eq!(sentences.iter().find(|s| of_the_report(s)).unwrap(), expected);
 }
 
 #[tokio::test]
@@ -594,6 +672,54 @@ async fn dropping_a_watch_ends_it() {
     stream.gone().await;
     assert!(within(changes.recv()).await.is_none());
     until(|| tasks() <= before).await;
+}
+
+#[test]
+fn a_watch_ends_with_its_runtime_and_its_client_goes_on_in_another() {
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap()
+    };
+    let of_server = runtime();
+    let server = of_server.block_on(Server::start());
+    let client = Client::connect(&server.address).unwrap();
+    let follow = async || {
+        let watch = client.watch("demo").start().await;
+        server.stream().await.begin(snapshot(1, ONE));
+        watch.wait(SOON).await.unwrap();
+        watch
+    };
+    let first = runtime();
+    let watch = first.block_on(follow());
+    assert!(!watch.is_stale());
+    drop(first);
+    assert!(watch.is_stale());
+    runtime().block_on(async {
+        assert_eq!(within(watch.ended()).await.unwrap().code(), Code::Internal);
+        // Nobody has noticed yet that the connection is gone.
+        let request = proto::GetSnapshotRequest::default();
+        within(client.grpc().get_snapshot(request)).await.unwrap();
+    });
+    runtime().block_on(follow());
+}
+
+#[tokio::test]
+async fn a_panic_of_what_follows_the_source_ends_the_watch() {
+    let server = Server::start().await;
+    // Has no time, without which nothing is followed.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_io()
+        .build()
+        .unwrap();
+    let watch = runtime.spawn(demo(&server).start()).await.unwrap();
+    assert_eq!(within(watch.ended()).await.unwrap().code(), Code::Internal);
+    let error = within(watch.wait(SOON)).await.unwrap_err();
+    assert!(matches!(error, Error::Ended(_)), "{error}");
+    runtime.shutdown_background();
 }
 
 // Addresses, and calls that are no watch.
