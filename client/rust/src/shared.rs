@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     /// `None` after the end, so that a watch that is closed holds no connection.
     client: Mutex<Option<Client>>,
     decision: Mutex<Option<Decision>>,
+    /// View digest of the content that the callback was given last; `None`: there is no callback, or it had none yet.
+    given: Mutex<Option<String>>,
     /// One report at a time, so that the newest is the last.
     sending: AsyncMutex<()>,
     report_again: Notify,
@@ -98,6 +100,7 @@ impl Shared {
             state: watch::Sender::new(state),
             client: Mutex::new(Some(client)),
             decision: Mutex::new(None),
+            given: Mutex::new(None),
             sending: AsyncMutex::new(()),
             report_again: Notify::new(),
         }
@@ -123,6 +126,11 @@ impl Shared {
             outcome,
             told: None,
         });
+    }
+
+    /// The callback is given `snapshot`: what was decided on the same content before counts no more.
+    pub(crate) fn give(&self, snapshot: &Snapshot) {
+        *lock(&self.given) = Some(snapshot.view_digest.clone());
     }
 
     /// A message came, or something was decided: it is time to report what has not been.
@@ -174,9 +182,11 @@ impl Shared {
     fn not_told(&self) -> Option<(Decision, Place)> {
         let decision = lock(&self.decision).clone()?;
         let state = self.state.borrow();
-        // The same content may have moved on to another version, or another stream.
+        // The same content may have moved on to another version, or another stream, unless other content came between.
+        let given = lock(&self.given).clone();
+        let still_given = given.is_none_or(|digest| digest == decision.view_digest);
         let place = match &state.held {
-            Some(held) if held.view_digest == decision.view_digest => Place::of(held),
+            Some(held) if still_given && held.view_digest == decision.view_digest => Place::of(held),
             _ => decision.place.clone(),
         };
         // What another stream delivered is nothing that this one knows.

@@ -341,6 +341,7 @@ async fn deliver(shared: Arc<Shared>, mut feed: Feed, mut callback: Option<Callb
     while let Some(change) = feed.next().await {
         let (snapshot, from_cache) = (Arc::clone(&change.new), change.from_cache);
         if let Some(mut call) = callback.take() {
+            shared.give(&snapshot);
             let called = spawn_blocking(move || {
                 INSIDE.set(id);
                 let result = catch_unwind(AssertUnwindSafe(|| call(change)));
