@@ -13,7 +13,6 @@ import grpc
 
 from confstream.internal.grpc_protocols_pb2 import RetryInfo, RpcStatus
 from confstream.v1 import config_service_pb2 as pb
-from confstream.v1 import config_service_pb2_grpc as pb_grpc
 
 TIMEOUT = 30.0  # seconds; of everything that a test waits for, however busy the machine is
 Files = dict[str, bytes]
@@ -94,7 +93,7 @@ class Stream:
         self.over = threading.Event()  # whoever ended it
         self._context = context
         self._first = True
-        self._outbox: queue.Queue[pb.WatchResponse | tuple[grpc.StatusCode, str, float] | None]
+        self._outbox: queue.Queue[pb.WatchResponse | bytes | tuple[grpc.StatusCode, str, float] | None]
         self._outbox = queue.Queue()
         if not context.add_callback(self._on_over):
             self._on_over()
@@ -106,12 +105,15 @@ class Stream:
                 self._first = False
             self._outbox.put(message)
 
+    def send_raw(self, data: bytes) -> None:
+        self._outbox.put(data)
+
     def end(self, code: grpc.StatusCode, details: str = "", retry_after: float = 0) -> None:
         self._outbox.put((code, details, retry_after))
 
-    def run(self) -> Iterator[pb.WatchResponse]:
+    def run(self) -> Iterator[pb.WatchResponse | bytes]:
         while (item := self._outbox.get()) is not None:
-            if isinstance(item, pb.WatchResponse):
+            if isinstance(item, (pb.WatchResponse, bytes)):
                 yield item
                 continue
             code, details, retry_after = item
@@ -134,7 +136,11 @@ def _retry_info(code: grpc.StatusCode, seconds: float) -> tuple[tuple[str, bytes
     return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
-class ScriptedServer(pb_grpc.ConfigServiceServicer):
+def _serialized(message: pb.WatchResponse | bytes) -> bytes:
+    return message if isinstance(message, bytes) else message.SerializeToString()
+
+
+class ScriptedServer:
     def __init__(self, address: str) -> None:
         self._streams: queue.Queue[Stream] = queue.Queue()
         self._count = 0
@@ -142,16 +148,19 @@ class ScriptedServer(pb_grpc.ConfigServiceServicer):
         self.report_code = grpc.StatusCode.OK
         options = (("grpc.so_reuseport", 0),)
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=options)
-        pb_grpc.add_ConfigServiceServicer_to_server(self, self._server)
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Watch": grpc.unary_stream_rpc_method_handler(self._watch, pb.WatchRequest.FromString, _serialized),
+            "ReportOutcome": grpc.unary_unary_rpc_method_handler(
+                self._report_outcome,
+                pb.ReportOutcomeRequest.FromString,
+                pb.ReportOutcomeResponse.SerializeToString,
+            ),
+        }
+        service = grpc.method_handlers_generic_handler("confstream.v1.ConfigService", handlers)
+        self._server.add_generic_rpc_handlers((service,))
         port = self._server.add_insecure_port(address)
         self.address = address if address.startswith("unix:") else f"127.0.0.1:{port}"
         self._server.start()
-
-    def GetSnapshot(self, request: Any, context: Any) -> Any:  # noqa: N802
-        raise NotImplementedError
-
-    def ListSources(self, request: Any, context: Any) -> Any:  # noqa: N802
-        raise NotImplementedError
 
     def stop(self) -> None:
         self._server.stop(0).wait()
@@ -170,15 +179,13 @@ class ScriptedServer(pb_grpc.ConfigServiceServicer):
     def next_report(self) -> pb.ReportOutcomeRequest:
         return self.reports.get(timeout=TIMEOUT)
 
-    def Watch(self, request: pb.WatchRequest, context: Any) -> Iterator[pb.WatchResponse]:  # noqa: N802
+    def _watch(self, request: pb.WatchRequest, context: Any) -> Iterator[pb.WatchResponse | bytes]:
         self._count += 1
         stream = Stream(self._count, request, context)
         self._streams.put(stream)
         return stream.run()
 
-    def ReportOutcome(  # noqa: N802
-        self, request: pb.ReportOutcomeRequest, context: Any
-    ) -> pb.ReportOutcomeResponse:
+    def _report_outcome(self, request: pb.ReportOutcomeRequest, context: Any) -> pb.ReportOutcomeResponse:
         self.reports.put(request)
         if self.report_code is not grpc.StatusCode.OK:
             context.abort(self.report_code, "as the test has it")

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from confstream.v1 import config_service_pb2 as pb
+from confstream_client import _assembler
 from confstream_client._assembler import Assembler, RefusedError
 from confstream_client.snapshot import Snapshot
 from scripted_server import (
@@ -258,3 +259,16 @@ def test_what_a_delta_makes_too_large_is_refused() -> None:
     assembler.take(snapshot(1, old))
     with pytest.raises(RefusedError, match="more than the 20 bytes"):
         assembler.take(delta(2, 1, old, {**old, "b": b"x" * 6}))
+
+
+def test_names_are_bounded_whatever_brings_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_assembler, "MOST_OVERHEAD_BYTES", 700)  # for three files of less than 20 bytes of names
+    old, new = {"a": b"", "b": b""}, {"a": b"", "b": b"", "c": b"", "d": b""}
+    assembler = holding(old)
+    assert contents(assembler.take(delta(2, 1, old, {**old, "c": b""}))) == {**old, "c": b""}
+    with pytest.raises(RefusedError, match="more than the 700 bytes of names") as raised:
+        assembler.take(delta(3, 2, {**old, "c": b""}, new))
+    assert raised.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert assembler.resume_token == "e1/2"
+    with pytest.raises(RefusedError, match="more than the 700 bytes of names"):
+        Assembler().take(snapshot(1, new))

@@ -10,7 +10,20 @@ import pytest
 
 from confstream.v1 import config_service_pb2 as pb
 from confstream_client import _core
-from confstream_client._core import Ended, HangUp, Open, Read, Sleep, Step, WatchCore, next_of
+from confstream_client._core import (
+    Ended,
+    HangUp,
+    Idle,
+    Job,
+    Open,
+    Read,
+    Report,
+    Sleep,
+    Step,
+    Tell,
+    WatchCore,
+    next_of,
+)
 from confstream_client._options import WatchOptions
 from scripted_server import header, heartbeat, snapshot
 
@@ -26,7 +39,7 @@ class Clock:
 class Followed:
     """The core of a watch with a heartbeat of 10 s, and its steps."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, has_callback: bool = False) -> None:
         options = WatchOptions.of(
             source="demo",
             globs=(),
@@ -39,7 +52,7 @@ class Followed:
             max_bytes=1 << 20,
         )
         self.clock = clock
-        self.core = WatchCore(options, has_callback=False)
+        self.core = WatchCore(options, has_callback)
         self._steps = self.core.follow()
         self.step = next_of(self._steps, None)
 
@@ -182,3 +195,138 @@ def test_an_error_of_the_client_itself_is_not_silent(followed: Followed, monkeyp
     next(followed.core.dispatch())
     [*_, note] = followed.core.take_notes()
     assert isinstance(note.error, ZeroDivisionError)
+
+
+def test_an_error_in_what_comes_of_the_streams_is_not_silent(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.answer()
+    followed.answer(snapshot(1, {}))
+    monkeypatch.setattr(_core.WatchCore, "_next_report", lambda self: 1 / 0)
+    assert next_of(followed.core.dispatch(), None) is None
+    assert followed.core.error is not None
+    assert followed.core.error.code is grpc.StatusCode.INTERNAL
+    [*_, note] = followed.core.take_notes()
+    assert (note.fields["event"], type(note.error)) == ("ended", ZeroDivisionError)
+
+
+def test_a_stream_that_cannot_be_opened_is_tried_again(followed: Followed) -> None:
+    assert isinstance(followed.step, Open)
+    step = followed.answer(LOST)
+    while isinstance(step, Sleep):
+        followed.clock.now = step.until
+        step = followed.answer()
+    assert isinstance(step, Open)
+    assert followed.events() == ["disconnected"]
+
+
+# What is reported when contents come back. A and B are contents, and v1 to v4 versions.
+
+A, B = {"a": b"A"}, {"a": b"B"}
+
+
+class Dispatched(Followed):
+    """A watch with a callback, and what comes of its streams."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, has_callback=True)
+        self._jobs = self.core.dispatch()
+        self._version = 0
+        self.answer()
+
+    def receive(self, files: dict[str, bytes]) -> None:
+        self._version += 1
+        message = snapshot(self._version, files)
+        message.watch_id = "stream-1" if self._version == 1 else ""
+        self.answer(message)
+
+    def next_job(self) -> str:
+        """Ends the job before, and returns what the next one is."""
+        job: Job | None = next_of(self._jobs, None)
+        if isinstance(job, Tell):
+            return f"tell v{job.change.new.version}"
+        if isinstance(job, Report):
+            return f"report v{job.request.version}"
+        assert isinstance(job, Idle)
+        return "idle"
+
+
+@pytest.fixture
+def dispatched(monkeypatch: pytest.MonkeyPatch) -> Dispatched:
+    dispatched = Dispatched(Clock(monkeypatch))
+    dispatched.receive(A)
+    assert [dispatched.next_job() for _ in range(3)] == ["tell v1", "report v1", "idle"]
+    return dispatched
+
+
+def test_content_that_comes_back_is_reported_once_it_was_told(dispatched: Dispatched) -> None:
+    dispatched.receive(B)
+    assert dispatched.next_job() == "tell v2"
+    dispatched.receive(A)
+    assert [dispatched.next_job() for _ in range(4)] == ["report v2", "tell v3", "report v3", "idle"]
+
+
+def test_content_that_comes_back_before_anything_else_was_told_is_reported(dispatched: Dispatched) -> None:
+    dispatched.receive(B)
+    dispatched.receive(A)
+    assert [dispatched.next_job() for _ in range(2)] == ["report v3", "idle"]
+
+
+def test_content_that_comes_back_while_it_is_told_is_reported(dispatched: Dispatched) -> None:
+    dispatched.receive(B)
+    assert dispatched.next_job() == "tell v2"
+    dispatched.receive(A)
+    dispatched.receive(B)
+    assert [dispatched.next_job() for _ in range(2)] == ["report v4", "idle"]
+
+
+def test_content_that_comes_back_after_it_was_told_is_reported(dispatched: Dispatched) -> None:
+    dispatched.receive(B)
+    assert dispatched.next_job() == "tell v2"
+    dispatched.receive(A)
+    assert dispatched.next_job() == "report v2"
+    dispatched.receive(B)
+    assert [dispatched.next_job() for _ in range(2)] == ["report v4", "idle"]
+
+
+def test_what_became_of_content_that_came_back_is_told_to_the_next_stream(dispatched: Dispatched) -> None:
+    dispatched.receive(B)
+    assert dispatched.next_job() == "tell v2"
+    dispatched.receive(A)
+    assert [dispatched.next_job() for _ in range(4)] == ["report v2", "tell v3", "report v3", "idle"]
+    dispatched.lose()
+    dispatched.answer()
+    message = heartbeat(3)
+    message.watch_id = "stream-2"
+    dispatched.answer(message)
+    assert [dispatched.next_job() for _ in range(2)] == ["report v3", "idle"]
+
+
+def test_without_a_callback_content_that_comes_back_is_for_the_program_to_report_anew(followed: Followed) -> None:
+    followed.answer()
+    jobs = followed.core.dispatch()
+    for version, files in ((1, A), (2, B), (3, A)):
+        message = snapshot(version, files)
+        message.watch_id = "stream-1" if version == 1 else ""
+        followed.answer(message)
+        change = followed.core.next_change()
+        assert change is not None
+        assert change.new.version == version
+        assert isinstance(next_of(jobs, None), Idle)
+        if version == 1:
+            followed.core.decide(change.new, None)
+            assert isinstance(next_of(jobs, None), Report)
+            assert isinstance(next_of(jobs, None), Idle)
+
+
+def test_what_was_reported_before_it_was_handed_out_stays_so(followed: Followed) -> None:
+    followed.answer()
+    message = snapshot(1, A)
+    message.watch_id = "stream-1"
+    followed.answer(message)
+    held = followed.core.held
+    assert held is not None
+    followed.core.decide(held, None)
+    change = followed.core.next_change()
+    assert change is not None
+    assert isinstance(next_of(followed.core.dispatch(), None), Report)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +15,9 @@ import grpc
 import pytest
 
 from confstream.v1 import config_service_pb2 as pb
-from confstream_client import Change, WaitTimeout, WatchClosed, WatchEnded
+from confstream_client import Change, Client, WaitTimeout, WatchClosed, WatchEnded, aio
+from confstream_client._assembler import Assembler
+from confstream_client._disk import DiskCopy
 from conftest import eventually
 from scripted_server import (
     TIMEOUT,
@@ -170,6 +174,31 @@ def test_a_change_that_was_taken_back_unseen_is_none(client: Subject, server: Sc
     assert changes.got.empty()
 
 
+def test_content_that_comes_back_is_reported_once_the_callback_had_it(client: Subject, server: ScriptedServer) -> None:
+    told: queue.Queue[Change] = queue.Queue()
+    permits = threading.Semaphore(1)
+
+    def on_change(change: Change) -> None:
+        told.put(change)
+        assert permits.acquire(timeout=TIMEOUT)
+
+    watch = client.watch(on_change=on_change)
+    stream = server.next_stream()
+    stream.send(snapshot(1, ONE))
+    assert server.next_report().version == 1
+    stream.send(snapshot(2, TWO))
+    assert [told.get(timeout=TIMEOUT).new.version for _ in range(2)] == [1, 2]
+    stream.send(snapshot(3, ONE))
+    eventually(lambda: (held := watch.current()) is not None and held.version == 3, "version 3")
+    permits.release()
+    assert told.get(timeout=TIMEOUT).new.version == 3
+    assert server.next_report().version == 2
+    time.sleep(0.2)
+    assert server.reports.empty()
+    permits.release()
+    assert server.next_report().version == 3
+
+
 def test_iterating_beside_a_callback_is_refused(client: Subject, server: ScriptedServer) -> None:
     watch = client.watch(on_change=Changes())
     with pytest.raises(TypeError, match="callback"):
@@ -322,6 +351,29 @@ def test_fragments_take_effect_with_the_last(client: Subject, server: ScriptedSe
     assert {path: file.content for path, file in watch.wait(TIMEOUT).items()} == files
 
 
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"\x0a\x03\x0a\x01\xff"], ids=["wire", "utf8"])
+def test_what_is_no_message_ends_the_stream_which_is_resumed(
+    client: Subject,
+    server: ScriptedServer,
+    data: bytes,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda low, high: 1.0)  # the backoff
+    watch = client.watch()
+    stream = server.next_stream()
+    stream.send(snapshot(1, ONE))
+    assert next(watch).new.version == 1
+    stream.send_raw(data)
+    assert stream.over.wait(TIMEOUT)
+    assert server.no_stream(0.2)  # yet
+    again = server.next_stream()
+    assert again.request.resume_token == "e1/1"
+    assert events(caplog, "disconnected")[0]["code"] == "INTERNAL"
+    again.send(heartbeat(1), delta(2, 1, ONE, TWO))
+    assert contents(next(watch)) == TWO
+
+
 def test_fragments_of_a_stream_that_broke_are_forgotten(client: Subject, server: ScriptedServer) -> None:
     watch = client.watch()
     stream = server.next_stream()
@@ -463,6 +515,20 @@ def test_the_copy_on_disk_is_held_until_the_server_settles_it(
     assert len(events(caplog, "stale")) == len(events(caplog, "fresh")) == 1
 
 
+def test_however_short_a_wait_in_asyncio_is_it_finds_the_copy(server: ScriptedServer, tmp_path: Path) -> None:
+    copy = Assembler().take(snapshot(1, ONE))
+    assert copy is not None
+    DiskCopy(tmp_path, "demo", [], 1 << 20).save(copy)
+
+    async def program() -> None:
+        async with aio.Client(server.address) as client:
+            watch = client.watch("demo", cache_dir=tmp_path)
+            assert (await watch.wait(0)).version == 1
+            assert watch.stale
+
+    asyncio.run(program())
+
+
 def test_the_first_change_from_disk_is_not_missed(client: Subject, server: ScriptedServer, tmp_path: Path) -> None:
     cached(tmp_path, client, server, ONE)
     changes = Changes()
@@ -536,6 +602,30 @@ def test_a_version_that_is_too_large_is_refused(
     assert events(caplog, "disconnected")[0]["code"] == "RESOURCE_EXHAUSTED"
     again.send(snapshot(3, {"a": b"short"}))
     eventually(lambda: (held := watch.current()) is not None and held.version == 3, "version 3")
+
+
+def test_a_message_may_have_64_mib(client: Subject, server: ScriptedServer, caplog: pytest.LogCaptureFixture) -> None:
+    watch = client.watch()
+    message = snapshot(1, {"a": bytes(64 << 20)})
+    server.next_stream().send(message)
+    again = server.next_stream()
+    assert events(caplog, "disconnected")[0]["code"] == "RESOURCE_EXHAUSTED"
+    content = bytes((128 << 20) - message.ByteSize())
+    message = snapshot(1, {"a": content})
+    message.watch_id = "stream-2"
+    assert message.ByteSize() == 64 << 20
+    again.send(message)
+    assert len(watch.wait(TIMEOUT)["a"].content) == len(content)
+
+
+def test_a_program_may_have_its_own_limit_of_a_message(
+    server: ScriptedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Client(server.address, channel_options=[("grpc.max_receive_message_length", 1000)]) as client:
+        client.watch("demo")
+        server.next_stream().send(snapshot(1, {"a": bytes(1001)}))
+        server.next_stream()
+        assert events(caplog, "disconnected")[0]["code"] == "RESOURCE_EXHAUSTED"
 
 
 # 12 End

@@ -166,8 +166,8 @@ class Assembler:
                     f"file {part.path!r} begins at byte {part.content_offset} of {part.size_bytes}",
                 )
             pending.size_bytes += part.size_bytes
-            pending.overhead += len(part.path.encode()) + len(part.content_type) + OVERHEAD_OF_FILE
-            self._check_size(pending, pending.size_bytes)
+            pending.overhead += _overhead(part)
+            self._check_size(pending, pending.size_bytes, pending.overhead)
             partial = pending.partial = _PartialFile(
                 part.path,
                 part.size_bytes,
@@ -219,7 +219,8 @@ class Assembler:
             assert self.held is not None
             kept = {path: file for path, file in self.held.items() if path not in pending.removed}
             files = dict(sorted({**kept, **files}.items()))
-            self._check_size(pending, sum(len(file.content) for file in files.values()))
+            size_bytes = sum(len(file.content) for file in files.values())
+            self._check_size(pending, size_bytes, sum(map(_overhead, files.values())))
         digest = view_digest_of(files)
         if digest != pending.view_digest:
             raise self._wrong(header, f"its files have the view digest {digest}, not {pending.view_digest!r}")
@@ -231,16 +232,24 @@ class Assembler:
         self.held = Snapshot(digest, tuple(last.missing_globs), files, _copy(header), self._watch_id)
         return self.held
 
-    def _check_size(self, pending: _Pending, size_bytes: int) -> None:
-        if size_bytes > self._max_bytes or pending.overhead > MOST_OVERHEAD_BYTES:
-            raise RefusedError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"version {pending.header.version} has more than the {self._max_bytes} bytes that this client takes",
-            )
+    def _check_size(self, pending: _Pending, size_bytes: int, overhead: int) -> None:
+        for size, most, what in (
+            (size_bytes, self._max_bytes, "bytes"),
+            (overhead, MOST_OVERHEAD_BYTES, "bytes of names"),
+        ):
+            if size > most:
+                raise RefusedError(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"version {pending.header.version} has more than the {most} {what} that this client takes",
+                )
 
     def _wrong(self, header: ResponseHeader, what: str) -> RefusedError:
         self.resume_token = ""
         return RefusedError(grpc.StatusCode.DATA_LOSS, f"the server sent version {header.version} wrong: {what}")
+
+
+def _overhead(file: ConfigFile | File) -> int:
+    return len(file.path.encode()) + len(file.content_type.encode()) + OVERHEAD_OF_FILE
 
 
 def _copy(header: ResponseHeader) -> ResponseHeader:

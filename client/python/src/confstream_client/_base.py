@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 
 from ._core import Note, WatchCore
 from .errors import WatchEnded
@@ -44,4 +45,5 @@ class BaseWatch:
 
     def _log(self, notes: list[Note]) -> None:
         for note in notes:
-            note.log_to(self._logger)
+            with suppress(Exception):  # as logging does with those of its own handlers: the watch goes on without it
+                note.log_to(self._logger)

@@ -64,7 +64,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Open:
-    """Open a stream."""
+    """Open a stream; answer how it ended if it cannot be opened."""
 
     request: pb.WatchRequest
 
@@ -179,7 +179,7 @@ class WatchCore:
         self._process = os.getpid()
         self.error: Ended | None = None
         self.closed = False
-        self._failure: Exception | None = None  # behind `error`, if it is the client's own
+        self._failure: BaseException | None = None  # behind `error`, if it is the client's own
         self._end_told = False
         self.disk: DiskCopy | None = None
         if options.cache_dir is not None:
@@ -274,6 +274,8 @@ class WatchCore:
     def _hand_out(self, change: Change) -> Change:
         self._pending = None
         self._told = change.new
+        if self._decision is not None and self._decision[0] != change.new.view_digest:
+            self._decision = None  # should that content come back, it is a change, to be decided on anew
         return change
 
     def decide(self, snapshot: Snapshot, rejected: str | None) -> None:
@@ -282,10 +284,13 @@ class WatchCore:
             # A text has no more than it may, and no half characters at its end.
             cut = rejected.encode("utf-8", "replace")[:MOST_REASON_BYTES]
             rejected = cut.decode("utf-8", "ignore")
-        if self.held is not None and self.held.view_digest == snapshot.view_digest:
-            self._decision = (snapshot.view_digest, rejected)
+        digest, held, told = snapshot.view_digest, self.held, self._told
+        is_held = held is not None and held.view_digest == digest
+        # What was handed out last may be held again before anything else is handed out, and is no change then.
+        if is_held or (told is not None and told.view_digest == digest):
+            self._decision = (digest, rejected)
             self._reported = None
-        else:
+        if not is_held:
             self._late_report = self._report_of(snapshot, rejected)
 
     def take_notes(self) -> list[Note]:
@@ -298,16 +303,20 @@ class WatchCore:
     def follow(self) -> Follow:
         """Follow the source, over as many streams as it takes, until a status that trying again does not change."""
         try:
-            ended = yield from self._follow_streams()
-        except Exception as error:  # a bug: nobody else would hear of it
-            ended = Ended(grpc.StatusCode.INTERNAL, f"the client failed: {error!r}")
-            self._failure = error
-        self.error = ended
+            self.error = yield from self._follow_streams()
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, failure: BaseException) -> None:
+        """End the watch with a failure of the client itself: nobody else would hear of it."""
+        if not self.over():
+            self._failure = failure
+            self.error = Ended(grpc.StatusCode.INTERNAL, f"the client failed: {failure!r}")
 
     def _follow_streams(self) -> Generator[Step, Arrival, Ended]:
         while True:
-            yield Open(self._begin_stream())
-            ended = yield from self._follow_stream()
+            opened = yield Open(self._begin_stream())
+            ended = opened if isinstance(opened, Ended) else (yield from self._follow_stream())
             self._watch_id = ""
             if ended.code in FINAL:
                 return ended
@@ -412,6 +421,13 @@ class WatchCore:
 
     def dispatch(self) -> Dispatch:
         """Tell the callback, report outcomes, write the disk copy: one after the other, until the watch is closed."""
+        try:
+            yield from self._dispatch_all()
+        except Exception as error:
+            self.fail(error)
+            self._tell_end()
+
+    def _dispatch_all(self) -> Dispatch:
         if self._first is not None and not self.closed:
             yield from self._tell(self._first)
             self._first = None
@@ -426,12 +442,14 @@ class WatchCore:
             elif self.closed:
                 return
             else:
-                if self.error is not None and not self._end_told:
-                    self._end_told = True  # after the last change
-                    code = self.error.code.name
-                    text = f"ended: {code}: {self.error.details}"
-                    self._note(logging.ERROR, text, "ended", self._failure, code=code)
+                self._tell_end()  # after the last change
                 yield Idle()
+
+    def _tell_end(self) -> None:
+        if self.error is not None and not self._end_told:
+            self._end_told = True
+            code = self.error.code.name
+            self._note(logging.ERROR, f"ended: {code}: {self.error.details}", "ended", self._failure, code=code)
 
     def _tell(self, change: Change) -> Dispatch:
         failure = yield Tell(change)

@@ -18,6 +18,7 @@ ChannelOptions = Iterable[tuple[str, Any]]
 _MODES = {"delta": pb.WATCH_MODE_DELTA, "snapshot": pb.WATCH_MODE_SNAPSHOT}
 
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
+    ("grpc.max_receive_message_length", 64 << 20),  # of itself, gRPC takes 4 MiB
     ("grpc.keepalive_time_ms", 20_000),  # servers allow a ping every 10 s
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.ping_timeout_ms", 10_000),  # without it, grpcio 1.85 waits a minute for the answer to a ping
@@ -94,6 +95,11 @@ def channel_target(address: str) -> str:
     raise ValueError(
         f"the server address {address!r} is neither host:port, such as 127.0.0.1:50051 or [::1]:50051, nor unix:PATH"
     )
+
+
+def options_of_channel(own: ChannelOptions) -> list[tuple[str, Any]]:
+    """Return the options of a channel: the program's own, and the others of this package."""
+    return list({**dict(CHANNEL_OPTIONS), **dict(own)}.items())  # each once: of two, gRPC takes the first
 
 
 def _program_name() -> str:

@@ -8,12 +8,31 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from confstream.internal.grpc_protocols_pb2 import RetryInfo, RpcStatus
+from confstream.v1.config_service_pb2 import WatchResponse
 
 from ._core import Ended
 from .errors import ConfstreamError
 
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 Metadata = Iterable[tuple[str, "str | bytes"]]
+
+WATCH = "/confstream.v1.ConfigService/Watch"
+
+
+def message_of(serialized: bytes) -> WatchResponse | Ended:
+    """Return the message of a stream, which is to be cancelled if that is none.
+
+    For gRPC to call in place of the generated one: to fail would end the call here, and leave it open at the server.
+    """
+    try:
+        return WatchResponse.FromString(serialized)
+    except Exception as error:  # which one depends on the implementation of protobuf
+        return Ended(grpc.StatusCode.INTERNAL, f"what the server sent is no message: {error}")
+
+
+def failed_with(error: Exception) -> Ended:
+    """Return the end of a stream that the client could not open, or go on with."""
+    return Ended(grpc.StatusCode.UNAVAILABLE, f"the client failed: {error!r}")
 
 
 def ended_with(code: grpc.StatusCode | None, details: str | None, metadata: Metadata | None) -> Ended:

@@ -8,11 +8,13 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, cast
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from confstream.v1.config_service_pb2 import WatchRequest, WatchResponse
 from confstream.v1.config_service_pb2_grpc import ConfigServiceStub
@@ -34,14 +36,17 @@ from ._core import (
     WatchCore,
     next_of,
 )
-from ._options import CHANNEL_OPTIONS, ChannelOptions, Mode, WatchOptions, channel_target
-from ._rpc import ended_with, failure_of
+from ._options import ChannelOptions, Mode, WatchOptions, channel_target, options_of_channel
+from ._rpc import WATCH, ended_with, failed_with, failure_of, message_of
 from .snapshot import Change, Snapshot
 
 if TYPE_CHECKING:
     from confstream.v1.config_service_pb2_grpc import ConfigServiceAsyncStub
 
 OnChange = Callable[[Change], object]
+
+_CALLED_FROM: ContextVar[Tell | None] = ContextVar("confstream_called_from", default=None)
+"""The call of a callback that this runs in, or that began the task that this runs in."""
 
 
 class Client:
@@ -57,13 +62,14 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         channel_options: ChannelOptions = (),
     ) -> None:
-        options = [*CHANNEL_OPTIONS, *channel_options]
+        options = options_of_channel(channel_options)
         address = channel_target(target)
         if credentials is None:
             self._channel = grpc.aio.insecure_channel(address, options)
         else:
             self._channel = grpc.aio.secure_channel(address, credentials, options)
         self.stub = cast("ConfigServiceAsyncStub", ConfigServiceStub(self._channel))
+        self._open = self._channel.unary_stream(WATCH, WatchRequest.SerializeToString, message_of)
         self._watches: set[Watch] = set()
         self._closed = False
 
@@ -132,7 +138,7 @@ class Watch(BaseWatch):
     never the newest. Each change goes to one of those who iterate. An iteration ends when the watch is closed, and
     raises WatchEnded when it ends by itself.
 
-    The copy on disk is held once `async with` has been entered.
+    The copy on disk is held once `async with` has been entered, or `wait` has returned.
     """
 
     def __init__(
@@ -153,7 +159,9 @@ class Watch(BaseWatch):
         self._begun = loop.create_task(self._begin())
         self._following = loop.create_task(self._follow())
         self._dispatching = loop.create_task(self._dispatch())
-        self._calling: asyncio.Future[object] | None = None  # the callback, if it is a coroutine
+        for task in (self._following, self._dispatching):
+            task.add_done_callback(self._end)
+        self._calling: Tell | None = None  # the callback, while it runs
 
     async def wait(self, timeout: float | None = None) -> Snapshot:
         """Return the snapshot as soon as the server has settled it: by content, or by word that the copy is current.
@@ -161,7 +169,9 @@ class Watch(BaseWatch):
         After `timeout` seconds (None: never) it returns the copy from disk, if there is one, which is `stale` then.
         Raises WaitTimeout, a TimeoutError, if there is none; WatchEnded; WatchClosed.
         """
-        await self._until(self._core.has_answer, timeout)
+        end = None if timeout is None else time.monotonic() + timeout
+        await asyncio.wait({self._begun})  # however short the time is, there may be a copy
+        await self._until(self._core.has_answer, end)
         return self._core.first_state()
 
     def __aiter__(self) -> AsyncIterator[Change]:
@@ -187,15 +197,13 @@ class Watch(BaseWatch):
     async def close(self) -> None:
         """End the stream, wait for a callback that is running (unless called from it), and leave no task."""
         self._core.closed = True
-        self._notify()
-        for call in (self._stream, self._report):
-            if call is not None:
-                call.cancel()
-        tasks = {self._following, self._dispatching}
-        if asyncio.current_task() in (self._calling, self._dispatching):  # the callback closes it
-            tasks.remove(self._dispatching)
+        self._hang_up()
+        if self._report is not None:
+            self._report.cancel()
+        tasks = {self._following}
+        if self._calling is None or self._calling is not _CALLED_FROM.get():  # else its callback closes it
+            tasks.add(self._dispatching)
         await asyncio.wait(tasks)
-        self._client._watches.discard(self)
 
     async def __aenter__(self) -> Watch:
         await asyncio.shield(self._begun)
@@ -214,12 +222,27 @@ class Watch(BaseWatch):
         self._core.begin(copy)
         self._log(self._core.take_notes())
 
+    def _end(self, task: asyncio.Task[None]) -> None:
+        """End the watch with its task, and with what that failed with: it would claim to be fresh for ever."""
+        failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if failure is not None:
+            self._core.fail(failure)
+        self._hang_up()
+        if self._following.done() and self._dispatching.done():  # else Client.close has to wait for it
+            self._client._watches.discard(self)
+
+    def _hang_up(self) -> None:
+        """Wake who waits, and end the stream. REQUIRES: the watch is over, so that no other stream follows."""
+        self._notify()
+        if self._stream is not None:
+            self._stream.cancel()
+
     async def _follow(self) -> None:
         await asyncio.shield(self._begun)
         steps = self._core.follow()
         arrived: Arrival = None
         try:
-            while not self._core.closed:
+            while not self._core.over():
                 step = next_of(steps, arrived)
                 self._log(self._core.take_notes())
                 self._notify()
@@ -227,9 +250,9 @@ class Watch(BaseWatch):
                 if step is None:
                     return
                 if isinstance(step, Open):
-                    self._stream = _Stream(self._client.stub.Watch(step.request))
+                    arrived = self._open(step.request)
                 elif isinstance(step, Sleep):
-                    await self._until(self._is_closed, step.until - time.monotonic())
+                    await self._until(self._core.over, step.until)
                 elif self._stream is not None and isinstance(step, Read):
                     arrived = await self._stream.read(step.until - time.monotonic())
                 elif self._stream is not None:
@@ -238,13 +261,23 @@ class Watch(BaseWatch):
             if self._stream is not None:
                 await self._stream.close()
 
+    def _open(self, request: WatchRequest) -> Ended | None:
+        try:
+            self._stream = _Stream(self._client._open(request))
+        except Exception as error:
+            return failed_with(error)
+        return None
+
     async def _dispatch(self) -> None:
         await asyncio.shield(self._begun)
         jobs = self._core.dispatch()
         failure: BaseException | None = None
-        while (job := next_of(jobs, failure)) is not None:
+        while True:
+            job = next_of(jobs, failure)
             changed = self._changed
             self._log(self._core.take_notes())
+            if job is None:
+                return
             failure = None
             if isinstance(job, Idle):
                 await asyncio.wait({changed})
@@ -255,17 +288,17 @@ class Watch(BaseWatch):
         """Do it, and return what it failed with."""
         try:
             if isinstance(job, Tell) and self._on_change is not None:
+                self._calling = job
+                _CALLED_FROM.set(job)
                 try:
                     result = self._on_change(job.change)
                 except asyncio.CancelledError as error:  # its own: this task is cancelled while it waits only
                     return error
                 if inspect.isawaitable(result):
                     # A task of its own, so that one that is cancelled in it does not end this one.
-                    self._calling = asyncio.ensure_future(result)
-                    await asyncio.wait({self._calling})
-                    if self._calling.cancelled():
-                        return asyncio.CancelledError()
-                    return self._calling.exception()
+                    calling = asyncio.ensure_future(result)
+                    await asyncio.wait({calling})
+                    return asyncio.CancelledError() if calling.cancelled() else calling.exception()
             elif isinstance(job, Save) and self._core.disk is not None:
                 await asyncio.to_thread(self._core.disk.save, job.snapshot)
             elif isinstance(job, Report):
@@ -273,11 +306,12 @@ class Watch(BaseWatch):
                 return failure_of(await self._report.code(), await self._report.details())
         except Exception as error:
             return error
+        finally:
+            self._calling = None
         return None
 
-    async def _until(self, condition: Callable[[], bool], seconds: float | None = None) -> None:
-        """Wait until `condition` is true, at most `seconds`."""
-        end = None if seconds is None else time.monotonic() + seconds
+    async def _until(self, condition: Callable[[], bool], end: float | None = None) -> None:
+        """Wait until `condition` is true, or time.monotonic() is `end`."""
         while not condition():
             left = None if end is None else end - time.monotonic()
             if left is not None and left <= 0:
@@ -288,14 +322,11 @@ class Watch(BaseWatch):
         changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
         changed.set_result(None)
 
-    def _is_closed(self) -> bool:
-        return self._core.closed
-
 
 class _Stream:
     """A call of Watch, read with deadlines."""
 
-    def __init__(self, call: grpc.aio.UnaryStreamCall[WatchRequest, WatchResponse]) -> None:
+    def __init__(self, call: grpc.aio.UnaryStreamCall[Message, WatchResponse | Ended]) -> None:
         self._call = call
         self._reading: asyncio.Task[WatchResponse | Ended] | None = None
 
@@ -321,13 +352,19 @@ class _Stream:
             await asyncio.wait({self._reading})
 
     async def _next(self) -> WatchResponse | Ended:
+        try:
+            arrived = await self._next_message()
+        except Exception as error:
+            arrived = failed_with(error)
+        if isinstance(arrived, Ended):
+            self._call.cancel()  # it may be open yet
+        return arrived
+
+    async def _next_message(self) -> WatchResponse | Ended:
         call = self._call
         try:
             message = await call.read()
-            if message is None:
-                call.cancel()
-                return Ended(grpc.StatusCode.INTERNAL, "what the server sent is no message")
-            if isinstance(message, WatchResponse):
+            if isinstance(message, (WatchResponse, Ended)):
                 return message
         except (grpc.RpcError, asyncio.CancelledError):
             pass  # the call has it, too

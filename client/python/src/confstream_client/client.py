@@ -12,7 +12,7 @@ from types import TracebackType
 
 import grpc
 
-from confstream.v1.config_service_pb2 import WatchResponse
+from confstream.v1.config_service_pb2 import ReportOutcomeRequest, WatchRequest, WatchResponse
 from confstream.v1.config_service_pb2_grpc import ConfigServiceStub
 
 from ._assembler import DEFAULT_MAX_BYTES
@@ -33,8 +33,8 @@ from ._core import (
     WatchCore,
     next_of,
 )
-from ._options import CHANNEL_OPTIONS, ChannelOptions, Mode, WatchOptions, channel_target
-from ._rpc import ended_with, failure_of
+from ._options import ChannelOptions, Mode, WatchOptions, channel_target, options_of_channel
+from ._rpc import WATCH, ended_with, failed_with, failure_of, message_of
 from .snapshot import Change, Snapshot
 
 
@@ -42,8 +42,8 @@ class Client:
     """A connection to one server, for any number of watches. Thread-safe.
 
     `target` is `host:port`, `[v6]:port` or `unix:/path`; ValueError if it is neither. It is connected to when the
-    first call needs it, without TLS unless there are `credentials`. `channel_options` are gRPC's, and come after
-    those of this package.
+    first call needs it, without TLS unless there are `credentials`. `channel_options` are gRPC's, and replace those
+    of this package.
 
     `stub` is the generated one, for calls that a watch does not make, such as `ListSources`.
     """
@@ -55,13 +55,14 @@ class Client:
         credentials: grpc.ChannelCredentials | None = None,
         channel_options: ChannelOptions = (),
     ) -> None:
-        options = [*CHANNEL_OPTIONS, *channel_options]
+        options = options_of_channel(channel_options)
         address = channel_target(target)
         if credentials is None:
             self._channel = grpc.insecure_channel(address, options)
         else:
             self._channel = grpc.secure_channel(address, credentials, options)
         self.stub = ConfigServiceStub(self._channel)
+        self._open = self._channel.unary_stream(WATCH, WatchRequest.SerializeToString, message_of)
         self._lock = threading.Lock()
         self._watches: set[Watch] = set()
         self._closed = False
@@ -115,7 +116,8 @@ class Client:
             if self._closed:
                 raise ValueError("the client is closed")
             watch = Watch(self, options, on_change, logger)
-            self._watches.add(watch)
+            # Without those that were closed from their callback, and that nobody has waited for.
+            self._watches = {watch, *(other for other in self._watches if other._is_running())}
         return watch
 
     def close(self) -> None:
@@ -167,7 +169,7 @@ class Watch(BaseWatch):
         self._stream: _Stream | None = None
         self._report: grpc.Call | None = None
         self._threads = [
-            threading.Thread(target=work, name=f"confstream {name} {self._core.source}", daemon=True)
+            threading.Thread(target=self._run, args=(work,), name=f"confstream {name} {self._core.source}", daemon=True)
             for name, work in (("follow", self._follow), ("dispatch", self._dispatch))
         ]
         for thread in self._threads:
@@ -209,16 +211,15 @@ class Watch(BaseWatch):
         """End the stream, wait for a callback that is running (unless called from it), and leave no thread."""
         with self._changed:
             self._core.closed = True
-            self._changed.notify_all()
-            calls = (self._stream, self._report)
-        for call in calls:
-            if call is not None:
-                call.cancel()
+        self._hang_up()
+        if self._report is not None:
+            self._report.cancel()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
-        with self._client._lock:
-            self._client._watches.discard(self)
+        if not self._is_running():  # else it was closed from its callback, for which Client.close waits
+            with self._client._lock:
+                self._client._watches.discard(self)
 
     def __enter__(self) -> Watch:
         return self
@@ -231,30 +232,58 @@ class Watch(BaseWatch):
     ) -> None:
         self.close()
 
+    def _run(self, work: Callable[[], None]) -> None:
+        """Work, and end the watch with what that fails with: it would claim to be fresh for ever."""
+        try:
+            work()
+        except BaseException as error:  # SystemExit, too, would end this thread and nothing else
+            with self._changed:
+                self._core.fail(error)
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        """Wake who waits, and end the stream. REQUIRES: the watch is over, so that no other stream follows."""
+        with self._changed:
+            self._changed.notify_all()
+        if self._stream is not None:
+            self._stream.cancel()
+
     def _follow(self) -> None:
+        try:
+            self._follow_streams()
+        finally:
+            if self._stream is not None:
+                self._stream.close()
+
+    def _follow_streams(self) -> None:
         steps = self._core.follow()
         arrived: Arrival = None
         while True:
             with self._changed:
-                step = None if self._core.closed else next_of(steps, arrived)
-                if isinstance(step, Open):
-                    # Under the lock, so that close() finds it.
-                    self._stream = _Stream(self._client.stub.Watch(step.request))
+                step = None if self._core.over() else next_of(steps, arrived)
+                # Under the lock, so that close() finds the stream.
+                arrived = self._open(step.request) if isinstance(step, Open) else None
                 notes = self._core.take_notes()
                 self._changed.notify_all()
             self._log(notes)
-            stream, arrived = self._stream, None
-            if step is None:  # it is closed, or has ended by itself
-                if stream is not None:
-                    stream.close()
+            stream = self._stream
+            if step is None:  # it is closed, or has ended
                 return
             if isinstance(step, Sleep):
                 with self._changed:
-                    self._changed.wait_for(self._is_closed, max(0, step.until - time.monotonic()))
+                    self._changed.wait_for(self._core.over, max(0, step.until - time.monotonic()))
             elif stream is not None and isinstance(step, Read):
                 arrived = stream.read(step.until - time.monotonic())
             elif stream is not None and isinstance(step, HangUp):
                 stream.close()
+
+    def _open(self, request: WatchRequest) -> Ended | None:
+        try:
+            _see_that_threads_start()
+            self._stream = _Stream(self._client._open(request))
+        except Exception as error:
+            return failed_with(error)
+        return None
 
     def _dispatch(self) -> None:
         jobs = self._core.dispatch()
@@ -263,10 +292,7 @@ class Watch(BaseWatch):
             with self._changed:
                 job = next_of(jobs, failure)
                 notes = self._core.take_notes()
-                if isinstance(job, Report):
-                    stub = self._client.stub
-                    self._report = stub.ReportOutcome.future(job.request, timeout=REPORT_TIMEOUT)
-                elif isinstance(job, Idle) and not notes:
+                if isinstance(job, Idle) and not notes:
                     self._changed.wait()
             self._log(notes)
             if job is None:
@@ -280,25 +306,48 @@ class Watch(BaseWatch):
                 self._on_change(job.change)
             elif isinstance(job, Save) and self._core.disk is not None:
                 self._core.disk.save(job.snapshot)
-            elif isinstance(job, Report) and self._report is not None:
-                return failure_of(self._report.code(), self._report.details())
+            elif isinstance(job, Report) and (call := self._begin_report(job.request)) is not None:
+                return failure_of(call.code(), call.details())
         except BaseException as error:  # SystemExit, too, would end this thread and nothing else
             return error
         return None
 
-    def _is_closed(self) -> bool:
-        return self._core.closed
+    def _begin_report(self, request: ReportOutcomeRequest) -> grpc.Call | None:
+        with self._changed:  # so that close() finds it
+            if self._core.closed:
+                return None
+            _see_that_threads_start()
+            self._report = self._client.stub.ReportOutcome.future(request, timeout=REPORT_TIMEOUT)
+            return self._report
+
+    def _is_running(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+
+def _see_that_threads_start() -> None:
+    """Raise RuntimeError if none can be started.
+
+    To be asked before a call: a channel that cannot start the thread which it needs for one hangs for ever, in its
+    close() too.
+    """
+    thread = threading.Thread(target=int, name="confstream probe", daemon=True)
+    thread.start()
+    thread.join()
 
 
 class _Stream:
     """A call of Watch, read with deadlines. Reads ahead by one message: who is slow is for the server to see."""
 
-    def __init__(self, call: grpc._CallIterator[WatchResponse]) -> None:
+    def __init__(self, call: grpc._CallIterator[WatchResponse | Ended]) -> None:
         self._call = call
         self._arrived: queue.Queue[WatchResponse | Ended] = queue.Queue(maxsize=1)
         self._ended = False
         self._reader = threading.Thread(target=self._pump, name="confstream read", daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+        except BaseException:
+            call.cancel()
+            raise
 
     def read(self, seconds: float) -> Arrival:
         """Return what comes next, or None if nothing does in time."""
@@ -324,9 +373,19 @@ class _Stream:
 
     def _pump(self) -> None:
         try:
-            for message in self._call:
+            ended = self._pump_messages()
+        except Exception as error:
+            ended = failed_with(error)
+        self._call.cancel()  # it may be open yet
+        self._arrived.put(ended)
+
+    def _pump_messages(self) -> Ended:
+        call = self._call
+        try:
+            for message in call:
+                if isinstance(message, Ended):
+                    return message
                 self._arrived.put(message)
         except grpc.RpcError:
             pass  # the call has it, too
-        call = self._call
-        self._arrived.put(ended_with(call.code(), call.details(), call.trailing_metadata()))
+        return ended_with(call.code(), call.details(), call.trailing_metadata())
