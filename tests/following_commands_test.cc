@@ -376,8 +376,10 @@ TEST_F(FollowingCommandsTest, ExecCoalescesChangesThatComeWhileItRuns) {
   WriteFile(go, "first\n");
   EXPECT_TRUE(program->AwaitOutput("first\nrun 6\n"));
   WriteFile(go, "second\n");
-  ASSERT_TRUE(server_.AwaitReports(2));
-  EXPECT_EQ(server_.reports()[1].version(), 6);
+  // Of version 1 it tells only if the new stream had said where it stands before that was over.
+  ASSERT_TRUE(server_.AwaitReports(1));
+  if (server_.reports()[0].version() == 1) ASSERT_TRUE(server_.AwaitReports(2));
+  EXPECT_EQ(server_.reports().back().version(), 6);
 }
 
 TEST_F(FollowingCommandsTest, ExecEndsARunThatTakesTooLong) {
