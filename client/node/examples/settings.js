@@ -3,7 +3,7 @@ import { parseYaml } from '@confstream/client/yaml';
 
 let limit = 0;
 
-const client = new Client(process.env['CONFSTREAM'] ?? 'unix:/run/confstream/confstream.sock');
+const client = new Client(process.env['CONFSTREAM'] ?? 'unix:/run/confstream.sock');
 process.once('SIGTERM', () => client.close());
 
 const watch = client.watch('demo', {

@@ -150,7 +150,7 @@ export class Assembler {
       if (part.sizeBytes < 0n) throw contradiction(header, `file ${name} has ${part.sizeBytes} bytes`);
       // By what is announced, so before room is made for it.
       pending.bytes += Number(part.sizeBytes);
-      pending.overhead += Buffer.byteLength(part.path) + part.contentType.length + overheadOfFile;
+      pending.overhead += overheadOf(part);
       this.#checkSize(header, pending.bytes, pending.overhead);
       pending.partial = { part, bytes: Buffer.alloc(Number(part.sizeBytes)), received: 0 };
     }
@@ -205,8 +205,12 @@ export class Assembler {
     for (const path of removed) files.delete(path);
     for (const file of changed) files.set(file.path, file);
     let bytes = 0;
-    for (const file of files.values()) bytes += file.content.length;
-    this.#checkSize(header, bytes, 0);
+    let overhead = 0;
+    for (const file of files.values()) {
+      bytes += file.content.length;
+      overhead += overheadOf(file);
+    }
+    this.#checkSize(header, bytes, overhead);
     return [...files.values()].sort((a, b) => comparePaths(a.path, b.path));
   }
 
@@ -237,6 +241,10 @@ export class Assembler {
     }
     return inSync ? 'current' : 'nothing';
   }
+}
+
+function overheadOf({ path, contentType }: Pick<ConfigFile, 'path' | 'contentType'>): number {
+  return Buffer.byteLength(path) + contentType.length + overheadOfFile;
 }
 
 function nameOf(header: ResponseHeader): string {

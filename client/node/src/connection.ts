@@ -45,6 +45,7 @@ export interface Call {
 const reportTimeoutMs = 5000;
 
 const defaultOptions: ChannelOptions = {
+  'grpc.max_receive_message_length': 64 * 2 ** 20, // by default it is 4 MiB
   'grpc.keepalive_time_ms': 20_000, // servers allow a ping every 10 s; none is sent without calls
   'grpc.keepalive_timeout_ms': 10_000,
   // Retrying is the watch's: gRPC would do it at once, without jitter.

@@ -31,6 +31,15 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
+/** The names in a directory; none if it cannot be listed. */
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
 export class DiskCopy {
   readonly path: string;
   readonly #source: string;
@@ -48,9 +57,9 @@ export class DiskCopy {
 
   /** The snapshot; undefined if there is no file. Throws if the file cannot be read or is not what it should be. */
   read(): Snapshot | undefined {
+    this.#removeLeftovers();
     let bytes: Buffer;
     try {
-      this.#removeLeftovers();
       bytes = this.#readFile();
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
@@ -132,11 +141,14 @@ export class DiskCopy {
   // A program that was killed while it wrote has left its temporary file; one that is new may be another program's.
   #removeLeftovers(): void {
     const prefix = `${basename(this.path)}.`;
-    for (const name of readdirSync(dirname(this.path))) {
+    for (const name of namesIn(dirname(this.path))) {
       if (!name.startsWith(prefix) || !name.endsWith('.tmp')) continue;
       const path = join(dirname(this.path), name);
-      if (Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) > leftoverAgeMs)
-        rmSync(path, { force: true });
+      try {
+        if (Date.now() - statSync(path).mtimeMs > leftoverAgeMs) rmSync(path);
+      } catch {
+        // Somebody else has removed it, or it is not ours to remove: the copy is good all the same.
+      }
     }
   }
 }

@@ -36,7 +36,7 @@ export class OutcomeReporter {
   #known: Report | undefined;
   #sending = false;
 
-  /** `signal` ends the report that is under way. */
+  /** `signal` ends the report that is under way, and lets no other begin. */
   constructor(connection: Connection, signal: AbortSignal, onFailure: (error: ConfstreamError) => void) {
     this.#connection = connection;
     this.#signal = signal;
@@ -56,6 +56,11 @@ export class OutcomeReporter {
     this.#streams.set(held, this.#watchId);
     const decision = this.#decision;
     if (decision?.viewDigest === held.viewDigest) this.#want(held, decision);
+  }
+
+  /** The program is given other content: if what it has decided on comes back, it decides again. */
+  forgetDecision(): void {
+    this.#decision = undefined;
   }
 
   /** The program has decided on `snapshot`. */
@@ -86,12 +91,11 @@ export class OutcomeReporter {
 
   async #send(): Promise<void> {
     this.#sending = true;
-    for (let report = this.#wanted; report && report !== this.#known;) {
+    for (let report = this.#wanted; report && report !== this.#known && !this.#signal.aborted;) {
       try {
         await this.#connection.report(report, this.#signal);
         this.#known = report;
       } catch (error) {
-        if (this.#signal.aborted) break;
         this.#onFailure(error as ConfstreamError);
         if (this.#wanted === report) break;
       }

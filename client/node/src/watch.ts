@@ -111,7 +111,7 @@ export class Watch implements AsyncIterable<Change> {
   readonly #request: MessageInitShape<typeof WatchRequestSchema>;
   readonly #onChange: WatchOptions['onChange'];
   readonly #log: WatchOptions['log'];
-  readonly #onClose: () => void;
+  readonly #onEnd: () => void;
   readonly #silenceMs: number;
   readonly #disk: DiskCopy | undefined;
   readonly #assembler: Assembler;
@@ -132,7 +132,7 @@ export class Watch implements AsyncIterable<Change> {
   readonly #sleepers = new Set<() => void>();
 
   /** @internal */
-  constructor(connection: Connection, source: string, options: WatchOptions, onClose: () => void) {
+  constructor(connection: Connection, source: string, options: WatchOptions, onEnd: () => void) {
     const { globs = [], heartbeatMs = 30_000, minUpdateIntervalMs = 0, maxBytes = 2 ** 30, cacheDir } = options;
     if (source === '') throw new TypeError('source is empty: name one');
     if (typeof globs === 'string') throw new TypeError(`globs is to be an array, such as ['*.yaml']`);
@@ -147,14 +147,14 @@ export class Watch implements AsyncIterable<Change> {
       source,
       pathGlobs: [...globs],
       mode,
-      heartbeatInterval: durationFromMs(heartbeatMs),
-      minUpdateInterval: durationFromMs(minUpdateIntervalMs),
+      heartbeatInterval: durationFromMs(Math.round(heartbeatMs)),
+      minUpdateInterval: durationFromMs(Math.round(minUpdateIntervalMs)),
       clientId: options.clientId ?? basename(process.argv[1] ?? process.execPath),
       labels: { ...options.labels },
     };
     this.#onChange = options.onChange;
     this.#log = options.log;
-    this.#onClose = onClose;
+    this.#onEnd = onEnd;
     this.#silenceMs = missedHeartbeats * heartbeatMs;
     this.#waitingFor = `no answer yet from ${connection.address}`;
     this.#disk = cacheDir === undefined ? undefined : new DiskCopy(cacheDir, source, globs, maxBytes);
@@ -248,11 +248,12 @@ export class Watch implements AsyncIterable<Change> {
       this.#closing.abort();
       clearTimeout(this.#staleTimer);
       this.#wakeSleepers();
+      // Not before: who closes the client waits for an `onChange` that has closed its own watch, too.
+      void Promise.all([this.#streams, this.#changes]).then(this.#onEnd);
     }
     await this.#streams;
     const call = callScope.getStore();
     if (call === undefined || call !== this.#runningCall) await this.#changes;
-    this.#onClose();
   }
 
   /** The same as `close`, for `await using`. */
@@ -352,7 +353,8 @@ export class Watch implements AsyncIterable<Change> {
     this.#wakeSleepers();
   }
 
-  async *#eachChange(): AsyncGenerator<Change, void, undefined> {
+  /** `onNext` is called as soon as a change is chosen: messages may be taken before who iterates gets it. */
+  async *#eachChange(onNext?: () => void): AsyncGenerator<Change, void, undefined> {
     let old: Snapshot | undefined;
     while (!this.#closing.signal.aborted) {
       const { current } = this;
@@ -360,6 +362,7 @@ export class Watch implements AsyncIterable<Change> {
         current && current.viewDigest !== old?.viewDigest ? { old, current, fromCache: current.fromCache } : undefined;
       old = current;
       if (change) {
+        onNext?.();
         yield change;
       } else if (this.#error) {
         return;
@@ -372,7 +375,10 @@ export class Watch implements AsyncIterable<Change> {
   }
 
   async #applyChanges(): Promise<void> {
-    for await (const change of this.#eachChange()) await this.#apply(change);
+    const onNext = (): void => {
+      if (this.#onChange) this.#reporter.forgetDecision();
+    };
+    for await (const change of this.#eachChange(onNext)) await this.#apply(change);
   }
 
   /** Calls `onChange`, tells the server what became of it, and writes the disk copy. */

@@ -313,6 +313,18 @@ test('in sync with what was never sent is a contradiction', () => {
   refuses(startedOver, /never sent/, heartbeat(2));
 });
 
+test('names that a delta makes too long are refused', () => {
+  const tooLarge = (error: unknown) => error instanceof ConfstreamError && error.code === 'RESOURCE_EXHAUSTED';
+  const paths = Array.from({ length: 80 }, (_, i) => `${i}${'x'.repeat(2 ** 20)}`);
+  const before: Files = Object.fromEntries(paths.slice(0, 40).map((path) => [path, '']));
+  const after: Files = Object.fromEntries(paths.map((path) => [path, '']));
+  const assembler = new Assembler(1000);
+  assembler.beginStream();
+  take(assembler, snapshot(1, before));
+  assert.throws(() => take(assembler, delta(2, 1, before, after)), tooLarge);
+  assert.equal(assembler.held?.version, 1);
+});
+
 test('more than the client takes is refused by what is announced, or when a delta is applied; the token stays', () => {
   const tooLarge = (error: unknown) => error instanceof ConfstreamError && error.code === 'RESOURCE_EXHAUSTED';
   const assembler = holding(20);

@@ -228,6 +228,25 @@ test('what a killed program has left is removed once it is old', { timeout }, as
   assert.deepEqual([old, young, other].map(existsSync), [false, true, true]);
 });
 
+test(
+  'what cannot be removed is left there, and neither the copy nor other leftovers with it',
+  { timeout },
+  async (t) => {
+    const server = await ScriptedServer.start(t);
+    const cacheDir = temporaryDirectory(t);
+    const path = pathOf(cacheDir);
+    write(path, snapshot(5, one));
+    const directories = [`${path}.1.tmp`, `${path}.3.tmp`];
+    const leftover = `${path}.2.tmp`;
+    for (const directory of directories) mkdirSync(directory);
+    writeFileSync(leftover, '');
+    for (const old of [...directories, leftover]) utimesSync(old, 1, 1);
+    const { watch } = follow(t, server, { cacheDir });
+    assert.equal(watch.current?.version, 5);
+    assert.deepEqual([...directories, leftover].map(existsSync), [true, true, false]);
+  },
+);
+
 test('versions that come faster than the disk takes them are skipped, never the newest', { timeout }, async (t) => {
   const server = await ScriptedServer.start(t);
   const cacheDir = join(temporaryDirectory(t), 'cache');

@@ -71,10 +71,10 @@ export class ScriptedStream {
   readonly request: WatchRequest;
   /** Resolves when the client has given the stream up. */
   readonly cancelled: Promise<void>;
-  readonly #call: grpc.ServerWritableStream<WatchRequest, WatchResponse>;
+  readonly #call: grpc.ServerWritableStream<WatchRequest, WatchResponse | Buffer>;
   #first = true;
 
-  constructor(call: grpc.ServerWritableStream<WatchRequest, WatchResponse>, watchId: string) {
+  constructor(call: grpc.ServerWritableStream<WatchRequest, WatchResponse | Buffer>, watchId: string) {
     this.#call = call;
     this.watchId = watchId;
     this.request = call.request;
@@ -88,6 +88,11 @@ export class ScriptedStream {
       this.#call.write(create(WatchResponseSchema, { ...message, ...(this.#first ? { watchId: this.watchId } : {}) }));
       this.#first = false;
     }
+  }
+
+  /** Sends a message of these bytes, whether they are one or not. */
+  sendBytes(bytes: Buffer): void {
+    this.#call.write(bytes);
   }
 
   /** Ends the stream; what is in `added` goes with it as google.rpc details. */
@@ -148,7 +153,8 @@ export class ScriptedServer {
           responseStream: true,
           requestSerialize: (message: WatchRequest) => Buffer.from(toBinary(WatchRequestSchema, message)),
           requestDeserialize: (bytes: Buffer) => fromBinary(WatchRequestSchema, bytes),
-          responseSerialize: (message: WatchResponse) => Buffer.from(toBinary(WatchResponseSchema, message)),
+          responseSerialize: (message: WatchResponse | Buffer) =>
+            Buffer.isBuffer(message) ? message : Buffer.from(toBinary(WatchResponseSchema, message)),
           responseDeserialize: (bytes: Buffer) => fromBinary(WatchResponseSchema, bytes),
         },
         reportOutcome: {
@@ -164,7 +170,7 @@ export class ScriptedServer {
         },
       },
       {
-        watch: (call: grpc.ServerWritableStream<WatchRequest, WatchResponse>) => {
+        watch: (call: grpc.ServerWritableStream<WatchRequest, WatchResponse | Buffer>) => {
           this.streams.put(new ScriptedStream(call, `stream-${++this.#opened}`));
         },
         reportOutcome: (

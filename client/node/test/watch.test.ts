@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import grpc from '@grpc/grpc-js';
@@ -80,6 +80,14 @@ test('the first content settles the watch; the request says what was asked for',
   assert.equal(held.fromCache, false);
   assert.deepEqual(contents(held), one);
   assert.equal(await watch.wait({ timeoutMs: 0 }), held);
+});
+
+test('intervals are asked for in whole milliseconds', { timeout }, async (t) => {
+  const server = await ScriptedServer.start(t);
+  follow(t, server, { heartbeatMs: 10_000 / 3, minUpdateIntervalMs: 20_000 / 3 });
+  const { heartbeatInterval, minUpdateInterval } = (await server.streams.next()).request;
+  assert.deepEqual([heartbeatInterval?.seconds, heartbeatInterval?.nanos], [3n, 333_000_000]);
+  assert.deepEqual([minUpdateInterval?.seconds, minUpdateInterval?.nanos], [6n, 667_000_000]);
 });
 
 test('deltas and a default client id are asked for unless told otherwise', { timeout }, async (t) => {
@@ -486,6 +494,34 @@ test('a version that is too large is refused, with the token kept', { timeout },
   assert.equal((await server.streams.next()).request.resumeToken, tokenOf(1));
 });
 
+test('a message of some megabytes is taken', { timeout }, async (t) => {
+  const server = await ScriptedServer.start(t);
+  const { watch } = follow(t, server);
+  const large = { a: 'x'.repeat(5 * 2 ** 20) };
+  (await server.streams.next()).send(snapshot(1, large));
+  assert.equal((await watch.wait()).viewDigest, viewDigestOf(large));
+});
+
+for (const [name, bytes] of [
+  ['ends within a field', [0x0a, 0x64, 0x00]],
+  ['has a text that is no UTF-8', [0x0a, 0x04, 0x0a, 0x02, 0xff, 0xfe]],
+] as const) {
+  test(`a message that ${name} breaks the stream only`, { timeout }, async (t) => {
+    const server = await ScriptedServer.start(t);
+    const { watch, told } = follow(t, server);
+    const stream = await server.streams.next();
+    stream.send(snapshot(1, one));
+    await watch.wait();
+    stream.sendBytes(Buffer.from(bytes));
+    await told('disconnected');
+    await stream.cancelled;
+    const again = await server.streams.next();
+    assert.equal(again.request.resumeToken, tokenOf(1));
+    again.send(delta(2, 1, one, two));
+    await until(() => watch.current?.version === 2);
+  });
+}
+
 test('what a newer server sends is ignored, but for the header', { timeout }, async (t) => {
   const server = await ScriptedServer.start(t);
   const { watch } = follow(t, server);
@@ -569,25 +605,29 @@ for (const [name, thrown, reason] of [
   });
 }
 
-test('two callbacks may close their client at once', { timeout }, async (t) => {
-  const server = await ScriptedServer.start(t);
-  const client = new Client(server.address);
-  const done = new Mailbox<string>('closed');
-  let running = 0;
-  for (let i = 0; i < 2; ++i) {
-    client.watch(source, {
-      onChange: async () => {
-        ++running;
-        await until(() => running === 2);
-        await client.close();
-        done.put('done');
-      },
-    });
-    (await server.streams.next()).send(snapshot(1, one));
-  }
-  await done.next();
-  await done.next();
-});
+for (const closesWatches of [false, true]) {
+  const what = closesWatches ? 'their watches, then their client,' : 'their client';
+  test(`two callbacks may close ${what} at once`, { timeout }, async (t) => {
+    const server = await ScriptedServer.start(t);
+    const client = new Client(server.address);
+    const done = new Mailbox<string>('closed');
+    let running = 0;
+    for (let i = 0; i < 2; ++i) {
+      const watch = client.watch(source, {
+        onChange: async () => {
+          ++running;
+          await until(() => running === 2);
+          if (closesWatches) await watch.close();
+          await client.close();
+          done.put('done');
+        },
+      });
+      (await server.streams.next()).send(snapshot(1, one));
+    }
+    await done.next();
+    await done.next();
+  });
+}
 
 test(
   'what a slow callback makes of an old version is reported, and what it makes of the newest',
@@ -612,6 +652,47 @@ test(
     assert.deepEqual([second.version, second.outcome], [4n, Outcome.APPLIED]);
   },
 );
+
+/** A watch whose callback waits at `gate`; it has been given version 1, `one`, and that is reported. */
+async function gated(t: TestContext) {
+  const server = await ScriptedServer.start(t);
+  const gate = new Mailbox<void>('go');
+  const given: number[] = [];
+  t.after(() => {
+    for (let i = 0; i < 2; ++i) gate.put();
+  });
+  const { watch } = follow(t, server, {
+    onChange: async ({ current }) => {
+      given.push(current.version);
+      await gate.next();
+    },
+  });
+  const stream = await server.streams.next();
+  stream.send(snapshot(1, one));
+  gate.put();
+  assert.equal((await server.reports.next()).version, 1n);
+  return { server, gate, given, watch, stream };
+}
+
+test('content that comes back is reported once the callback has taken it again', { timeout }, async (t) => {
+  const { server, gate, given, watch, stream } = await gated(t);
+  stream.send(snapshot(2, two));
+  await until(() => given.length === 2);
+  stream.send(snapshot(3, one));
+  await until(() => watch.current?.version === 3);
+  await sleep(100);
+  assert.equal(server.reports.size, 0);
+  gate.put();
+  assert.equal((await server.reports.next()).version, 2n);
+  await until(() => given.length === 3);
+  stream.send(heartbeat(4));
+  await until(() => watch.current?.version === 4);
+  await sleep(100);
+  assert.equal(server.reports.size, 0);
+  gate.put();
+  assert.equal((await server.reports.next()).version, 4n);
+  assert.deepEqual(given, [1, 2, 3]);
+});
 
 test('a report that fails is told, and tried again with the next message', { timeout }, async (t) => {
   const server = await ScriptedServer.start(t);
@@ -684,6 +765,43 @@ test(
     assert.equal(seen.length, told);
   },
 );
+
+test('nothing is reported after close, whatever the callback does', { timeout }, async (t) => {
+  const { server, gate, given, watch, stream } = await gated(t);
+  stream.send(snapshot(2, two));
+  await until(() => given.length === 2);
+  const closing = watch.close();
+  gate.put();
+  await closing;
+  if (watch.current) watch.report(watch.current, 'REJECTED');
+  await sleep(100);
+  assert.equal(server.reports.size, 0);
+});
+
+test('the client waits for a callback that has closed its own watch', { timeout }, async (t) => {
+  const server = await ScriptedServer.start(t);
+  const gate = new Mailbox<void>('go');
+  const done = new Mailbox<string>('closed');
+  let returned = false;
+  const { watch, client } = follow(t, server, {
+    onChange: async () => {
+      await watch.close();
+      done.put('watch');
+      await gate.next();
+      returned = true;
+    },
+  });
+  (await server.streams.next()).send(snapshot(1, one));
+  await done.next();
+  const closing = client.close().then(() => {
+    done.put('client');
+  });
+  await sleep(100);
+  assert.equal(done.size, 0);
+  gate.put();
+  await closing;
+  assert.equal(returned, true);
+});
 
 test('close does not wait for the callback that calls it, even after the watch has ended', { timeout }, async (t) => {
   const server = await ScriptedServer.start(t);

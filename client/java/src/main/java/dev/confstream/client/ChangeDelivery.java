@@ -8,53 +8,66 @@ import java.util.function.Supplier;
 
 /**
  * Gives changes to the program's callback, one at a time, and keeps the copy on disk. What waits is
- * the newest snapshot, whatever came before it. Thread-safe.
+ * the newest snapshot, whatever came before it. Thread-safe, but for {@link #wake}.
  */
 final class ChangeDelivery {
-  /** Is told what the callback made of a version. */
-  interface Decisions {
+  /** Is told how it goes. */
+  interface Observer {
+    /**
+     * The callback is given other content, and has not decided on that. Called in the task that
+     * chooses it: if the content before it comes back, it is to find no decision on it.
+     */
+    void begun();
+
+    /** What the callback made of a version. Called on its thread. */
     void decided(Snapshot snapshot, Outcome outcome, String reason);
+
+    /** It is closed, and no callback is running. May be called again. */
+    void ended();
   }
 
-  private final Executor pool;
+  private final Executor tasks; // of the watch
+  private final Executor pool; // for callbacks
   private final Supplier<Snapshot> newest;
   private final ChangeListener listener; // null: none
   private final DiskCopy disk; // null: none
-  private final Decisions decisions;
+  private final Observer observer;
   private final LogHook log;
 
+  private Snapshot last; // given last; null: none. Used by the tasks only
+
   // Guarded by this.
-  private Snapshot fromDisk; // given first, whatever has come since; null: none, or given
-  private Snapshot last; // given last; null: none
   private Thread thread; // in deliver(); null: none
-  private boolean running;
+  private boolean running; // from the choice of a change until its task after it
   private boolean closed;
 
   ChangeDelivery(
+      Executor tasks,
       Executor pool,
       Supplier<Snapshot> newest,
       ChangeListener listener,
       DiskCopy disk,
-      Decisions decisions,
+      Observer observer,
       LogHook log) {
+    this.tasks = tasks;
     this.pool = pool;
     this.newest = newest;
     this.listener = listener;
     this.disk = disk;
-    this.decisions = decisions;
+    this.observer = observer;
     this.log = log;
-    fromDisk = newest.get();
   }
 
-  /** There may be a newer snapshot. */
-  synchronized void wake() {
+  /** There may be a newer snapshot. Called in the tasks of the watch. */
+  void wake() {
     if (listener == null && disk == null) return;
-    if (running || closed || next() == null) return;
-    running = true;
+    Change change = nextChange();
+    if (change == null) return;
+    if (listener != null) observer.begun();
     try {
-      pool.execute(this::deliver);
+      pool.execute(() -> deliver(change));
     } catch (RejectedExecutionException e) {
-      running = false; // the client is closed
+      stop(); // the client is closed
     }
   }
 
@@ -64,56 +77,66 @@ final class ChangeDelivery {
   }
 
   /** Ends delivery. With {@code waits}, no callback is running any more when this returns. */
-  synchronized void close(boolean waits) {
+  void close(boolean waits) {
+    if (!end(waits)) observer.ended();
+  }
+
+  /** Returns whether a callback is running. */
+  private synchronized boolean end(boolean waits) {
     closed = true;
     try {
       while (waits && running) wait();
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
     }
-  }
-
-  private void deliver() {
-    synchronized (this) {
-      thread = Thread.currentThread();
-    }
-    try {
-      for (Change change = nextChange(); change != null; change = nextChange()) deliver(change);
-    } finally {
-      // Only if an error came out of this package: who closes the watch is not to wait for ever.
-      if (isCurrent()) stop();
-    }
+    return running;
   }
 
   private synchronized Change nextChange() {
-    Snapshot next = closed ? null : next();
-    if (next == null) {
-      // With the same lock as the look for news, so that no news are missed in between.
-      stop();
-      return null;
-    }
-    Change change = new Change(last, next);
-    last = next;
-    fromDisk = null;
-    return change;
-  }
-
-  private synchronized void stop() {
-    running = false;
-    thread = null;
-    notifyAll();
-  }
-
-  /** What to give next, or null. */
-  private Snapshot next() {
-    if (fromDisk != null) return fromDisk;
+    if (running || closed) return null;
     Snapshot now = newest.get();
-    if (now == null || !now.hasContentOf(last)) return now;
-    last = now; // the same content, of which the header has moved on
-    return null;
+    Snapshot before = last;
+    last = now;
+    // The same content, of which the header has moved on, is no change.
+    if (now == null || now.hasContentOf(before)) return null;
+    running = true;
+    return new Change(before, now);
   }
 
   private void deliver(Change change) {
+    try {
+      if (enter()) give(change);
+    } finally {
+      leave();
+      tasks.execute(this::next);
+    }
+  }
+
+  private synchronized boolean enter() {
+    thread = Thread.currentThread();
+    return !closed;
+  }
+
+  private synchronized void leave() {
+    thread = null;
+  }
+
+  /** The task after a change: looks for the next. */
+  private void next() {
+    stop();
+    wake();
+  }
+
+  private void stop() {
+    synchronized (this) {
+      running = false;
+      notifyAll();
+      if (!closed) return;
+    }
+    observer.ended();
+  }
+
+  private void give(Change change) {
     Snapshot snapshot = change.newSnapshot();
     String failure = null;
     if (listener != null) {
@@ -128,9 +151,9 @@ final class ChangeDelivery {
     if (disk != null && failure == null && !change.fromCache()) disk.write(snapshot);
     if (listener == null) return;
     if (failure == null) {
-      decisions.decided(snapshot, Outcome.OUTCOME_APPLIED, "");
+      observer.decided(snapshot, Outcome.OUTCOME_APPLIED, "");
     } else {
-      decisions.decided(snapshot, Outcome.OUTCOME_REJECTED, failure);
+      observer.decided(snapshot, Outcome.OUTCOME_REJECTED, failure);
     }
   }
 }

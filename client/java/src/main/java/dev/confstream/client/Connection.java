@@ -17,6 +17,7 @@ final class Connection implements AutoCloseable {
   private static final int KEEPALIVE_SECONDS = 20; // servers allow a ping every 10 s
   private static final int KEEPALIVE_TIMEOUT_SECONDS = 10;
   private static final int CLOSE_SECONDS = 5;
+  private static final int MOST_MESSAGE_BYTES = 64 << 20; // promise 11; by default it is 4 MiB
 
   private static final String UNIX = "unix:";
   // A name or IPv4 address, or an IPv6 address in brackets; and a port.
@@ -67,6 +68,7 @@ final class Connection implements AutoCloseable {
             .offloadExecutor(executor)
             .keepAliveTime(KEEPALIVE_SECONDS, TimeUnit.SECONDS)
             .keepAliveTimeout(KEEPALIVE_TIMEOUT_SECONDS, TimeUnit.SECONDS)
+            .maxInboundMessageSize(MOST_MESSAGE_BYTES)
             // The server is on this node or this network: the JVM's proxy is not meant for it.
             .proxyDetector(server -> null);
     // A path is no host name for the :authority header.

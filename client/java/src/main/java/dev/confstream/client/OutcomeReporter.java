@@ -35,9 +35,9 @@ final class OutcomeReporter {
   private Channel channel; // of the stream
   private String watchId = ""; // of the stream; empty: it has not said it yet
   private Snapshot confirmed; // what is held, if the stream has brought or confirmed it; else null
-  private Decision decision; // the last one; null: none yet
+  private Decision decision; // on what the program was given last; null: none yet
   private Report reported; // the last that the server took
-  private Report refused; // the last that failed, which is logged once
+  private Report refused; // the last that failed, unless one after it was taken; it is logged once
   private final Deque<Report> waiting = new ArrayDeque<>();
   private ClientCall<ReportOutcomeRequest, ReportOutcomeResponse> call; // on its way; null: none is
   private boolean closed;
@@ -67,8 +67,18 @@ final class OutcomeReporter {
     if (!messageWatchId.isEmpty()) watchId = messageWatchId;
     confirmed = nowConfirmed;
     // What is on its way may be this very report, or fail: what is due is looked for after it.
+    if (call != null) return;
     Report due = dueOfConfirmed();
-    if (call == null && due != null) enqueue(due);
+    if (due != null) {
+      enqueue(due);
+    } else if (refused != null && refused.watchId().equals(watchId)) {
+      enqueue(refused); // of a version that is held no more
+    }
+  }
+
+  /** The program is given other content: if what it has decided on comes back, it decides again. */
+  void forgetDecision() {
+    decision = null;
   }
 
   /** The program has decided on {@code snapshot}. */
@@ -127,6 +137,7 @@ final class OutcomeReporter {
           @Override
           public void onNext(ReportOutcomeResponse response) {
             reported = report;
+            refused = null; // an older one is not to come after it
           }
 
           @Override
@@ -145,6 +156,7 @@ final class OutcomeReporter {
           @Override
           public void onCompleted() {
             call = null;
+            if (closed) return;
             // It may have been overtaken: by a version that moved on, or by another stream.
             Report due = dueOfConfirmed();
             if (waiting.isEmpty() && due != null && !due.equals(report)) waiting.addLast(due);

@@ -29,7 +29,7 @@ final class SnapshotAssembler {
   /** For the names and types of a version's files, besides {@code maxBytes} for their content. */
   static final long MOST_OVERHEAD_BYTES = 64L << 20;
 
-  private static final int OVERHEAD_OF_FILE = 200; // besides its content, path and type
+  private static final long OVERHEAD_OF_FILE = 200; // besides its content, path and type
 
   private final long maxBytes;
   private Snapshot held; // null: nothing yet
@@ -143,9 +143,7 @@ final class SnapshotAssembler {
     if (pending != null) throw wrong(pending.first, "another message came between its fragments");
     ResponseHeader header = message.getHeader();
     if (header.getVersion() < 0) throw wrong(message, "versions begin at 1");
-    // Of an event that is not known the header counts, and nothing else.
-    boolean isKnown = message.hasHeartbeat() || message.hasSourceStatus();
-    boolean inSync = isKnown && message.getInSync() && header.getVersion() != 0;
+    boolean inSync = message.getInSync() && header.getVersion() != 0;
     if (inSync && (held == null || !known)) {
       throw wrong(message, "it is called in sync, but was never sent");
     }
@@ -231,9 +229,8 @@ final class SnapshotAssembler {
     // Refused by what is announced, before it is here; a sum of two such numbers does not overflow.
     if (part.getSizeBytes() > Math.min(maxBytes, MOST_FILE_BYTES)) throw tooLarge();
     pending.declaredBytes += part.getSizeBytes();
-    pending.overhead += path.length() + part.getContentType().length() + OVERHEAD_OF_FILE;
-    if (pending.declaredBytes > maxBytes || pending.overhead > MOST_OVERHEAD_BYTES)
-      throw tooLarge();
+    pending.overhead += overhead(path, part.getContentType());
+    checkSize(pending.declaredBytes, pending.overhead);
     // What the first part carries is counted with the others; it is not to be held twice.
     pending.partial = part.toBuilder().clearContent().build();
     pending.partialBytes = 0;
@@ -282,8 +279,13 @@ final class SnapshotAssembler {
       files = new TreeMap<>(held.files());
       files.keySet().removeAll(pending.removedPaths);
       files.putAll(pending.files);
-      long bytes = files.values().stream().mapToLong(file -> file.content().size()).sum();
-      if (bytes > maxBytes) throw tooLarge();
+      long bytes = 0;
+      long overhead = 0;
+      for (SnapshotFile file : files.values()) {
+        bytes += file.content().size();
+        overhead += overhead(file.path(), file.contentType());
+      }
+      checkSize(bytes, overhead);
     }
     String digest = Digests.ofView(files.values());
     if (!digest.equals(viewDigest(last))) {
@@ -309,6 +311,14 @@ final class SnapshotAssembler {
     version = held.version();
     known = true;
     confirmed = true;
+  }
+
+  private static long overhead(String path, String contentType) {
+    return OVERHEAD_OF_FILE + path.length() + contentType.length();
+  }
+
+  private void checkSize(long bytes, long overhead) throws StatusException {
+    if (bytes > maxBytes || overhead > MOST_OVERHEAD_BYTES) throw tooLarge();
   }
 
   private StatusException tooLarge() {

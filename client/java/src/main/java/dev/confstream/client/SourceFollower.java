@@ -87,6 +87,11 @@ final class SourceFollower {
     openStream();
   }
 
+  /** The program is given other content. */
+  void forgetDecision() {
+    reporter.forgetDecision();
+  }
+
   /** What the program made of a snapshot. */
   void decide(Snapshot snapshot, Outcome outcome, String reason) {
     reporter.decide(snapshot, outcome, reason);
@@ -236,7 +241,7 @@ final class SourceFollower {
   private void tell(Runnable event) {
     try {
       event.run();
-    } catch (RuntimeException e) {
+    } catch (Throwable e) { // also an error: what comes after the event is to come all the same
       log.log(Level.WARNING, "the program failed to take an event: " + e);
     }
   }

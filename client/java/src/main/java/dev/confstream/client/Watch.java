@@ -22,7 +22,7 @@ public final class Watch implements AutoCloseable {
   private final WatchState state;
   private final ChangeDelivery delivery;
   private final SourceFollower follower;
-  private final Consumer<Watch> onClose;
+  private final Consumer<Watch> onEnd;
 
   /**
    * Runs all that happens to the watch, one thing after the other: what the stream brings, timers,
@@ -36,7 +36,7 @@ public final class Watch implements AutoCloseable {
       Connection connection,
       Executor pool,
       ScheduledExecutorService timer,
-      Consumer<Watch> onClose) {
+      Consumer<Watch> onEnd) {
     WatchRequest request = options.request.toBuilder().setSource(source).build();
     LogHook log = (level, message) -> options.log.log(level, "source " + source + ": " + message);
     SnapshotAssembler assembler = new SnapshotAssembler(options.maxBytes);
@@ -45,18 +45,20 @@ public final class Watch implements AutoCloseable {
       disk = new DiskCopy(options.cacheDirectory, source, request.getPathGlobsList(), log);
       disk.restore(assembler);
     }
-    this.onClose = onClose;
+    this.onEnd = onEnd;
     tasks = new SerialExecutor(pool);
     state = new WatchState(source, assembler.held());
-    delivery = new ChangeDelivery(pool, state::held, options.listener, disk, this::report, log);
+    delivery =
+        new ChangeDelivery(
+            tasks, pool, state::held, options.listener, disk, new DeliveryObserver(), log);
     follower =
         new SourceFollower(
             request, options, connection, assembler, state, delivery::wake, tasks, timer, log);
   }
 
   void start() {
+    tasks.execute(delivery::wake); // the copy from disk first, however fast the server is
     tasks.execute(follower::start);
-    delivery.wake();
   }
 
   /**
@@ -134,6 +136,24 @@ public final class Watch implements AutoCloseable {
     tasks.execute(() -> follower.decide(snapshot, outcome, reason));
   }
 
+  private final class DeliveryObserver implements ChangeDelivery.Observer {
+    @Override
+    public void begun() {
+      follower.forgetDecision();
+    }
+
+    @Override
+    public void decided(Snapshot snapshot, Outcome outcome, String reason) {
+      report(snapshot, outcome, reason);
+    }
+
+    @Override
+    public void ended() {
+      // Behind what runs in the tasks, an event perhaps: who closes the client waits for that, too.
+      tasks.execute(() -> onEnd.accept(Watch.this));
+    }
+  }
+
   /**
    * Ends the watch: its stream and timers, and loops over {@link #changes}. Waits for a callback
    * that is running, unless it is called from one. {@link #current} still answers. Does nothing if
@@ -148,7 +168,6 @@ public final class Watch implements AutoCloseable {
           follower.close();
           done.countDown();
         });
-    onClose.accept(this);
     // Code of the program's that runs in this watch waits for nothing here: it may itself be waited
     // for.
     boolean isInside = tasks.isCurrent() || delivery.isCurrent();

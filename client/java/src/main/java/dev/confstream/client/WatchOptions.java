@@ -52,8 +52,8 @@ public final class WatchOptions {
         (level, message) -> {
           try {
             // Servers are quoted in messages: no text of theirs begins a line of the program's log.
-            hook.log(level, message.replaceAll("\\p{Cntrl}", "?"));
-          } catch (RuntimeException e) {
+            hook.log(level, message.replaceAll("\\p{Cc}", "?"));
+          } catch (Throwable e) {
             // There is no place left to say so, and the watch is not to suffer.
           }
         };

@@ -1,6 +1,7 @@
 package dev.confstream.client;
 
 import com.google.protobuf.ByteString;
+import com.google.protobuf.UnknownFieldSet;
 import dev.confstream.v1.ConfigFile;
 import dev.confstream.v1.Delta;
 import dev.confstream.v1.Heartbeat;
@@ -111,6 +112,20 @@ final class Messages {
         .setInSync(true)
         .setHeader(header(version))
         .setHeartbeat(Heartbeat.getDefaultInstance())
+        .build();
+  }
+
+  /** Its header does not parse, in whose place there are other bytes. */
+  static WatchResponse garbage() {
+    return WatchResponse.newBuilder()
+        .setUnknownFields(
+            UnknownFieldSet.newBuilder()
+                .addField(
+                    WatchResponse.HEADER_FIELD_NUMBER,
+                    UnknownFieldSet.Field.newBuilder()
+                        .addLengthDelimited(ByteString.copyFromUtf8("garbage"))
+                        .build())
+                .build())
         .build();
   }
 

@@ -35,6 +35,7 @@ final class ScriptedServer implements AutoCloseable {
   private final BlockingQueue<Stream> streams = new LinkedBlockingQueue<>();
   private final BlockingQueue<ReportOutcomeRequest> reports = new LinkedBlockingQueue<>();
   private final AtomicInteger reportsToRefuse = new AtomicInteger();
+  private volatile boolean holdsReports;
 
   ScriptedServer() throws IOException {
     this(0);
@@ -56,6 +57,11 @@ final class ScriptedServer implements AutoCloseable {
   /** The next {@code count} reports fail. */
   void refuseReports(int count) {
     reportsToRefuse.set(count);
+  }
+
+  /** Reports are not answered any more. */
+  void holdReports() {
+    holdsReports = true;
   }
 
   /** Waits for the next call of Watch. */
@@ -101,6 +107,7 @@ final class ScriptedServer implements AutoCloseable {
       public void reportOutcome(
           ReportOutcomeRequest request, StreamObserver<ReportOutcomeResponse> answers) {
         reports.add(request);
+        if (holdsReports) return;
         if (reportsToRefuse.getAndUpdate(left -> Math.max(0, left - 1)) > 0) {
           answers.onError(Status.UNAVAILABLE.asRuntimeException());
           return;

@@ -15,6 +15,7 @@ import io.grpc.Status;
 import io.grpc.StatusException;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -194,7 +195,7 @@ class SnapshotAssemblerTest {
   }
 
   @Test
-  void unknownEventCountsByItsHeaderOnly() throws Exception {
+  void unknownEventCountsByItsHeaderAndItsWordOfCurrency() throws Exception {
     assembler.take(Messages.snapshot(1, FILES));
     beginStream();
     WatchResponse unknown =
@@ -213,7 +214,7 @@ class SnapshotAssemblerTest {
     assertFalse(assembler.take(unknown));
     assertEquals("token-9", assembler.resumeToken());
     assertEquals(9, assembler.held().version());
-    assertFalse(assembler.confirmed());
+    assertTrue(assembler.confirmed());
   }
 
   @Test
@@ -237,6 +238,24 @@ class SnapshotAssemblerTest {
         Status.Code.RESOURCE_EXHAUSTED,
         "1000 bytes",
         Messages.delta(1, 2, Map.of("b", "x".repeat(401)), List.of(), after));
+  }
+
+  @Test
+  void deltaThatMakesTheNamesTooLongIsRefused() throws Exception {
+    Map<String, String> before = new TreeMap<>();
+    Map<String, String> after = new TreeMap<>();
+    for (int i = 0; i < 80; i++) {
+      String path = i + "x".repeat(1 << 20);
+      after.put(path, "");
+      if (i < 40) before.put(path, "");
+    }
+    assembler.take(Messages.snapshot(1, before));
+    Map<String, String> changed = new TreeMap<>(after);
+    changed.keySet().removeAll(before.keySet());
+    expectRefused(
+        Status.Code.RESOURCE_EXHAUSTED,
+        "more than",
+        Messages.delta(1, 2, changed, List.of(), after));
   }
 
   @Test

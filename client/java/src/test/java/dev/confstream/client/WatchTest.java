@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.CyclicBarrier;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
@@ -41,8 +42,21 @@ class WatchTest {
 
   @TempDir Path directory;
   private final Recorder recorder = new Recorder();
+  private final Gate gate = new Gate();
   private ScriptedServer server;
   private ConfstreamClient client;
+
+  /** A callback that says when it is called, and returns when it may. */
+  private static final class Gate implements ChangeListener {
+    final BlockingQueue<Long> entered = new LinkedBlockingQueue<>();
+    final Semaphore go = new Semaphore(0);
+
+    @Override
+    public void onChange(Change change) throws InterruptedException {
+      entered.add(change.newSnapshot().version());
+      go.acquire();
+    }
+  }
 
   @BeforeEach
   void connect() throws Exception {
@@ -52,6 +66,7 @@ class WatchTest {
 
   @AfterEach
   void close() throws Exception {
+    gate.go.release(100);
     client.close();
     server.close();
   }
@@ -170,23 +185,16 @@ class WatchTest {
 
   @Test
   void slowCallbackMissesVersionsButNotTheNewest() throws Exception {
-    BlockingQueue<Long> entered = new LinkedBlockingQueue<>();
-    Semaphore go = new Semaphore(0);
-    ChangeListener slow =
-        change -> {
-          entered.add(change.newSnapshot().version());
-          go.acquire();
-        };
-    Watch watch = client.watch("demo", recorder.options().onChange(slow).build());
+    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
     ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
-    assertEquals(1, entered.take());
+    assertEquals(1, gate.entered.take());
     for (int version = 2; version <= 100; version++) {
       stream.send(Messages.snapshot(version, Map.of("a", "content " + version)));
     }
     awaitVersion(watch, 100);
-    go.release(100);
-    assertEquals(100, entered.take());
-    assertEquals(null, entered.poll(200, TimeUnit.MILLISECONDS));
+    gate.go.release(100);
+    assertEquals(100, gate.entered.take());
+    assertEquals(null, gate.entered.poll(200, TimeUnit.MILLISECONDS));
   }
 
   @Test
@@ -431,6 +439,20 @@ class WatchTest {
     assertEquals(2, recorder.nextChange().newSnapshot().version());
   }
 
+  @Test
+  void messageThatDoesNotParseBreaksTheStreamOnly() throws Exception {
+    watch();
+    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
+    recorder.nextChange();
+    stream.send(Messages.garbage());
+    recorder.expectDisconnected();
+    stream.expectCancelled();
+    ScriptedServer.Stream second = server.nextStream();
+    assertEquals("token-1", second.request.getResumeToken());
+    second.send(Messages.snapshot(2, TWO));
+    assertEquals(2, recorder.nextChange().newSnapshot().version());
+  }
+
   // 9: outcomes
 
   private static void expectReport(
@@ -507,6 +529,84 @@ class WatchTest {
     expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
     expectReport(server.nextReport(), stream, 2, Outcome.OUTCOME_APPLIED);
     server.expectNoReportFor(200);
+  }
+
+  @Test
+  void contentThatComesBackIsReportedOnceTheCallbackHasTakenItAgain() throws Exception {
+    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
+    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
+    assertEquals(1, gate.entered.take());
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    stream.send(Messages.snapshot(2, TWO));
+    assertEquals(2, gate.entered.take());
+    stream.send(Messages.snapshot(3, ONE));
+    awaitVersion(watch, 3);
+    server.expectNoReportFor(200);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 2, Outcome.OUTCOME_APPLIED);
+    assertEquals(3, gate.entered.take());
+    stream.send(Messages.inSync(4));
+    server.expectNoReportFor(200);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 4, Outcome.OUTCOME_APPLIED);
+  }
+
+  @Test
+  void reportOfAVersionThatIsHeldNoMoreIsTriedAgain() throws Exception {
+    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
+    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
+    assertEquals(1, gate.entered.take());
+    stream.send(Messages.snapshot(2, TWO));
+    awaitVersion(watch, 2);
+    server.refuseReports(1);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    server.expectNoReportFor(200);
+    stream.send(Messages.inSync(2));
+    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    stream.send(Messages.inSync(2));
+    server.expectNoReportFor(200);
+  }
+
+  @Test
+  void reportThatFailsIsForgottenWithItsStreamAndOnceANewerOneIsTaken() throws Exception {
+    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
+    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
+    assertEquals(1, gate.entered.take());
+    stream.send(Messages.snapshot(2, TWO));
+    awaitVersion(watch, 2);
+    server.refuseReports(1);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 2, Outcome.OUTCOME_APPLIED);
+    stream.send(Messages.inSync(2));
+    server.expectNoReportFor(200);
+
+    assertEquals(2, gate.entered.take());
+    stream.send(Messages.snapshot(3, THREE));
+    assertEquals(3, gate.entered.take());
+    stream.send(Messages.snapshot(4, ONE));
+    awaitVersion(watch, 4);
+    server.refuseReports(1);
+    gate.go.release();
+    expectReport(server.nextReport(), stream, 3, Outcome.OUTCOME_APPLIED);
+    stream.end(Status.UNAVAILABLE);
+    server.nextStream().send(Messages.inSync(4));
+    server.expectNoReportFor(200);
+  }
+
+  @Test
+  void nothingIsReportedAfterTheEnd() throws Exception {
+    server.holdReports();
+    Watch watch = watch();
+    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
+    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    stream.send(Messages.inSync(5)); // is to be reported after the report that is on its way
+    while (watch.current().orElseThrow().version() < 5) Thread.sleep(5);
+    watch.close();
+    server.expectNoReportFor(300);
   }
 
   @Test
@@ -634,6 +734,14 @@ class WatchTest {
     assertEquals(3, recorder.nextChange().newSnapshot().version());
   }
 
+  @Test
+  void messageOfSomeMegabytesIsTaken() throws Exception {
+    String large = "x".repeat(5 << 20);
+    Watch watch = watch();
+    server.nextStream().send(Messages.snapshot(1, Map.of("a", large)));
+    assertEquals(large, settled(watch).file("a").orElseThrow().text());
+  }
+
   // 12: end
 
   @Test
@@ -694,6 +802,46 @@ class WatchTest {
   }
 
   @Test
+  void closedClientHasWaitedForTheCallbackThatHadClosedItsWatch() throws Exception {
+    BlockingQueue<Watch> own = new LinkedBlockingQueue<>();
+    ChangeListener closing =
+        change -> {
+          own.take().close();
+          gate.onChange(change);
+        };
+    own.add(client.watch("demo", WatchOptions.builder().onChange(closing).build()));
+    server.nextStream().send(Messages.snapshot(1, ONE));
+    assertEquals(1, gate.entered.take());
+    Thread closer = new Thread(client::close);
+    closer.start();
+    closer.join(300);
+    assertTrue(closer.isAlive(), "the callback is running");
+    gate.go.release();
+    closer.join(PATIENCE.toMillis());
+    assertFalse(closer.isAlive());
+  }
+
+  @Test
+  void twoCallbacksMayCloseTheirWatchesAndTheirClientAtOnce() throws Exception {
+    CyclicBarrier both = new CyclicBarrier(2);
+    CountDownLatch closed = new CountDownLatch(2);
+    for (int i = 0; i < 2; i++) {
+      BlockingQueue<Watch> own = new LinkedBlockingQueue<>();
+      ChangeListener closing =
+          change -> {
+            both.await();
+            own.take().close();
+            both.await();
+            client.close();
+            closed.countDown();
+          };
+      own.add(client.watch("demo", WatchOptions.builder().onChange(closing).build()));
+      server.nextStream().send(Messages.snapshot(1, ONE));
+    }
+    assertTrue(closed.await(PATIENCE.toSeconds(), TimeUnit.SECONDS));
+  }
+
+  @Test
   void closeWakesWhoWaits() throws Exception {
     Watch watch = watch();
     server.nextStream();
@@ -747,23 +895,53 @@ class WatchTest {
   }
 
   @Test
-  void whatTheProgramThrowsInEventsAndLogDoesNoHarm() throws Exception {
+  void whatTheProgramThrowsInEventsDoesNoHarm() throws Exception {
+    leaveCopy();
     WatchEvents broken =
         new WatchEvents() {
           @Override
+          public void onStale() {
+            throw new AssertionError("broken");
+          }
+
+          @Override
           public void onDisconnected(Status status, Duration retryIn) {
-            throw new IllegalStateException("broken");
+            WatchTest.<RuntimeException>throwSneakily(new Exception("broken"));
           }
         };
-    LogHook brokenLog =
-        (level, message) -> {
-          throw new IllegalStateException("broken");
-        };
     client.watch(
-        "demo", WatchOptions.builder().events(broken).log(brokenLog).onChange(recorder).build());
+        "demo",
+        recorder.options().cacheDirectory(directory).events(broken).onChange(recorder).build());
     server.nextStream().end(Status.UNAVAILABLE);
-    server.nextStream().send(Messages.snapshot(1, ONE));
-    assertEquals(1, recorder.nextChange().newSnapshot().version());
+    assertTrue(recorder.nextChange().fromCache());
+    server.nextStream().send(Messages.snapshot(2, TWO));
+    assertEquals(2, recorder.nextChange().newSnapshot().version());
+  }
+
+  @SuppressWarnings("unchecked")
+  private static <E extends Throwable> void throwSneakily(Throwable thrown) throws E {
+    throw (E) thrown;
+  }
+
+  @Test
+  void whatTheLogHookThrowsDoesNoHarm() throws Exception {
+    for (Throwable thrown :
+        List.of(new IllegalStateException(), new Exception(), new AssertionError())) {
+      LogHook broken = (level, message) -> WatchTest.<RuntimeException>throwSneakily(thrown);
+      try (Watch watch = client.watch("demo", WatchOptions.builder().log(broken).build())) {
+        server.nextStream().end(Status.UNAVAILABLE);
+        server.nextStream().send(Messages.snapshot(1, ONE));
+        settled(watch);
+      }
+    }
+  }
+
+  @Test
+  void whatTheServerSaysIsLoggedWithoutControlCharacters() throws Exception {
+    watch();
+    server.nextStream().end(Status.UNAVAILABLE.withDescription("a\nb\u001b[cd\u0085e\u009bf"));
+    recorder.expectEvent("disconnected UNAVAILABLE");
+    assertTrue(recorder.logHas("a?b?[cd?e?f"), recorder.log::toString);
   }
 
   private void awaitCopy() throws Exception {
