@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import pytest
@@ -222,3 +222,26 @@ def test_a_task_that_somebody_cancels_ends_the_watch(server: ScriptedServer) -> 
             assert watch.stale
 
     asyncio.run(asyncio.wait_for(program(), TIMEOUT))
+
+
+def test_a_call_that_does_not_end_when_it_is_cancelled_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless:
+        released = threading.Event()
+
+        def __iter__(self) -> Iterator[object]:
+            self.released.wait()
+            return iter(())
+
+        def cancel(self) -> None:
+            """Have no effect."""
+
+        code = details = trailing_metadata = lambda self: None
+
+    monkeypatch.setattr(threads, "CANCEL_PATIENCE", 0.1)
+    call: Any = Endless()
+    stream = threads._Stream(call)
+    stream.close()
+    assert stream._reader.is_alive()
+    call.released.set()
+    stream._reader.join(TIMEOUT)
+    assert not stream._reader.is_alive()

@@ -37,6 +37,8 @@ from ._options import ChannelOptions, Mode, WatchOptions, channel_target, option
 from ._rpc import WATCH, ended_with, failed_with, failure_of, message_of
 from .snapshot import Change, Snapshot
 
+CANCEL_PATIENCE = 5.0  # seconds
+
 
 class Client:
     """A connection to one server, for any number of watches. Thread-safe.
@@ -365,10 +367,18 @@ class _Stream:
         self._call.cancel()
 
     def close(self) -> None:
-        """End it, and leave no thread."""
+        """End it, and leave no thread.
+
+        gRPC ends at once a call that is cancelled. Should it ever not, the thread is left to end with the channel: who
+        closes a watch is not to wait for ever.
+        """
         self._call.cancel()
+        end = time.monotonic() + CANCEL_PATIENCE
         while not self._ended:
-            self._ended = isinstance(self._arrived.get(), Ended)
+            try:
+                self._ended = isinstance(self._arrived.get(timeout=max(0, end - time.monotonic())), Ended)
+            except queue.Empty:
+                return
         self._reader.join()
 
     def _pump(self) -> None:
