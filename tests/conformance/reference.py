@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import queue
 import random
@@ -227,6 +228,7 @@ class Watch:
         self._why = "nothing was heard of the server"
         self._stale = False
         self._waiting = []  # changes: (old, new)
+        self._queued = -math.inf  # when a change came last
         self._delivered = None
         self._decision = None  # (number of the content, outcome, reason)
         self._outcomes = {}  # view digest -> outcome and reason
@@ -484,7 +486,8 @@ class Watch:
     def _queue(self, held):
         if wrong("no-change"):
             return
-        if wrong("newest-lost") and self._waiting:
+        last, self._queued = self._queued, time.monotonic()
+        if wrong("newest-lost") and self._queued - last < 1:  # whether one waits just then is a matter of load
             return
         if not wrong("every-change-waits"):
             self._waiting.clear()
