@@ -247,6 +247,8 @@ class Watch:
         ]
         if not wrong("no-keepalive"):
             options += [("grpc.keepalive_time_ms", 20_000), ("grpc.keepalive_timeout_ms", 10_000)]
+        if not wrong("large-message-refused"):
+            options.append(("grpc.max_receive_message_length", 64 << 20))
         target = arguments.target
         if (wrong("no-unix-sockets") and target.startswith("unix:")) or (wrong("no-ipv6") and target.startswith("[")):
             target = "127.0.0.1:9"

@@ -552,9 +552,8 @@ class WatchTest {
     expectReport(server.nextReport(), stream, 4, Outcome.OUTCOME_APPLIED);
   }
 
-  @Test
-  void reportOfAVersionThatIsHeldNoMoreIsTriedAgain() throws Exception {
-    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
+  /** The callback has had version 1, and version 2 is held, when the report of 1 is refused. */
+  private ScriptedServer.Stream refuseReportOfWhatIsHeldNoMore(Watch watch) throws Exception {
     ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
     assertEquals(1, gate.entered.take());
     stream.send(Messages.snapshot(2, TWO));
@@ -562,6 +561,13 @@ class WatchTest {
     server.refuseReports(1);
     gate.go.release();
     expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    return stream;
+  }
+
+  @Test
+  void reportOfAVersionThatIsHeldNoMoreIsTriedAgain() throws Exception {
+    Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
+    ScriptedServer.Stream stream = refuseReportOfWhatIsHeldNoMore(watch);
     server.expectNoReportFor(200);
     stream.send(Messages.inSync(2));
     expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
@@ -572,13 +578,7 @@ class WatchTest {
   @Test
   void reportThatFailsIsForgottenWithItsStreamAndOnceANewerOneIsTaken() throws Exception {
     Watch watch = client.watch("demo", recorder.options().onChange(gate).build());
-    ScriptedServer.Stream stream = server.nextStream().send(Messages.snapshot(1, ONE));
-    assertEquals(1, gate.entered.take());
-    stream.send(Messages.snapshot(2, TWO));
-    awaitVersion(watch, 2);
-    server.refuseReports(1);
-    gate.go.release();
-    expectReport(server.nextReport(), stream, 1, Outcome.OUTCOME_APPLIED);
+    ScriptedServer.Stream stream = refuseReportOfWhatIsHeldNoMore(watch);
     gate.go.release();
     expectReport(server.nextReport(), stream, 2, Outcome.OUTCOME_APPLIED);
     stream.send(Messages.inSync(2));
