@@ -232,13 +232,13 @@ class Story:
         self._drivers += 1
         self._streams = 0  # that this driver has opened
         self._held = None
+        self._started = time.monotonic()
         self._driver = Driver(
             self._registry[client],
             ["--target", self._network.address, "--source", SOURCE, *self._flags],
             os.path.join(self._directory, f"driver-{self._drivers}.log"),
             lambda text: self._note("driver", text),
         )
-        self._started = time.monotonic()
         # From here on nothing depends on how long a virtual machine takes to start.
         self._driver.write("current")
         self._take("current", deadline=START * self._deadline)
